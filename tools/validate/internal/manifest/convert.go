@@ -1,0 +1,78 @@
+package manifest
+
+import (
+	"fmt"
+	"math"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// maxDepth bounds nesting, so that hostile input ends with an error and not with a full stack.
+const maxDepth = 500
+
+// convert turns a YAML node into what JSON would hold and notes keys that stand twice in a mapping.
+// It goes without the text in between, which is where most of the time would go.
+func convert(node *yaml.Node, path []any, defects *[]Defect) (any, error) {
+	if len(path) > maxDepth {
+		return nil, fmt.Errorf("nested deeper than %d levels", maxDepth)
+	}
+	switch node.Kind {
+	case yaml.DocumentNode:
+		return convert(node.Content[0], path, defects)
+	case yaml.AliasNode:
+		return convert(node.Alias, path, defects)
+	case yaml.MappingNode:
+		fields := make(map[string]any, len(node.Content)/2)
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			key := node.Content[i].Value
+			below := append(path[:len(path):len(path)], key)
+			if _, twice := fields[key]; twice {
+				*defects = append(*defects, Defect{below, fmt.Sprintf("the key %q stands twice in the same mapping", key)})
+			}
+			value, err := convert(node.Content[i+1], below, defects)
+			if err != nil {
+				return nil, err
+			}
+			fields[key] = value
+		}
+		return fields, nil
+	case yaml.SequenceNode:
+		items := make([]any, len(node.Content))
+		for i, child := range node.Content {
+			value, err := convert(child, append(path[:len(path):len(path)], i), defects)
+			if err != nil {
+				return nil, err
+			}
+			items[i] = value
+		}
+		return items, nil
+	case yaml.ScalarNode:
+		return scalar(node)
+	}
+	return nil, fmt.Errorf("unexpected YAML node of kind %d", node.Kind)
+}
+
+func scalar(node *yaml.Node) (any, error) {
+	if node.ShortTag() == yaml.NodeTagString {
+		return node.Value, nil
+	}
+	var value any
+	if err := node.Decode(&value); err != nil {
+		return nil, fmt.Errorf("line %d: reading %q: %w", node.Line, node.Value, err)
+	}
+	switch number := value.(type) {
+	case int:
+		return int64(number), nil
+	case uint64:
+		return nil, fmt.Errorf("line %d: %d is too large a number", node.Line, number)
+	case float64:
+		if math.IsNaN(number) || math.IsInf(number, 0) {
+			return nil, fmt.Errorf("line %d: %q is no number that JSON knows", node.Line, node.Value)
+		}
+	case nil, bool, int64, string:
+	default:
+		// A timestamp or a binary: what is written, as Kubernetes would read it.
+		return node.Value, nil
+	}
+	return value, nil
+}

@@ -1,0 +1,129 @@
+package overlay
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/api/resource"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// Rendered is an overlay after its build.
+type Rendered struct {
+	// Dir is the overlay's directory, as the caller named it.
+	Dir string
+
+	resources resmap.ResMap
+}
+
+// Warm initialises Kustomize's OpenAPI data, which is a data race when it first happens in several
+// goroutines. Call it before rendering concurrently; calling it again costs nothing.
+var Warm = sync.OnceFunc(func() { openapi.Schema() })
+
+// Render builds the overlay in dir as `kubectl kustomize` does. Nothing is fetched, no plugin or
+// other program is run, and no file outside the roots that Kustomize allows is read. An error names
+// the file at fault where Kustomize says it.
+func Render(dir string) (*Rendered, error) {
+	if err := Check(dir); err != nil {
+		return nil, err
+	}
+	resources, err := build(newGuardedFS(), dir)
+	if err != nil {
+		return nil, fmt.Errorf("rendering %s: %w", dir, diagnose(dir, err))
+	}
+	return &Rendered{Dir: dir, resources: resources}, nil
+}
+
+func build(fsys filesys.FileSystem, dir string) (resources resmap.ResMap, err error) {
+	// Kustomize panics on some broken input; one overlay must not take the others with it.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("kustomize gave up on it: %v", r)
+		}
+	}()
+	options := krusty.MakeDefaultOptions()
+	options.Reorder = krusty.ReorderOptionUnspecified
+	options.LoadRestrictions = types.LoadRestrictionsRootOnly
+	options.PluginConfig = types.DisabledPluginConfig()
+	return krusty.MakeKustomizer(options).Run(fsys, dir)
+}
+
+// Resources returns the objects in the order in which Kustomize writes them.
+func (r *Rendered) Resources() []*resource.Resource { return r.resources.Resources() }
+
+// YAML returns what `kubectl kustomize` prints.
+func (r *Rendered) YAML() ([]byte, error) {
+	text, err := r.resources.AsYaml()
+	if err != nil {
+		return nil, fmt.Errorf("writing %s as YAML: %w", r.Dir, err)
+	}
+	return text, nil
+}
+
+// Sources returns, for each of Resources, the file that the object comes from: the base's file, or
+// the kustomization whose generator made it; relative to the working directory where that can be
+// said. It builds the overlay a second time with Kustomize's origin annotations, which is slow, so
+// ask only when there is something to report.
+func (r *Rendered) Sources() ([]string, error) {
+	file, err := absolutePath(kustomizationFile(r.Dir))
+	if err != nil {
+		return nil, fmt.Errorf("tracing %s: %w", r.Dir, explainPath(err))
+	}
+	fsys := newGuardedFS()
+	content, err := fsys.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("tracing %s: %w", r.Dir, err)
+	}
+	kustomization, err := yaml.Parse(string(content))
+	if err != nil {
+		return nil, fmt.Errorf("tracing %s: %w", r.Dir, err)
+	}
+	if err := kustomization.PipeE(yaml.SetField("buildMetadata", yaml.NewListRNode(types.OriginAnnotations))); err != nil {
+		return nil, fmt.Errorf("tracing %s: %w", r.Dir, err)
+	}
+	fsys.replace[file] = []byte(kustomization.MustString())
+
+	traced, err := build(fsys, r.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("tracing %s: %s", r.Dir, simplify(err))
+	}
+	if traced.Size() != r.resources.Size() {
+		return nil, fmt.Errorf("tracing %s: the second build has %d objects, the first had %d", r.Dir, traced.Size(), r.resources.Size())
+	}
+	sources := make([]string, traced.Size())
+	for i, object := range traced.Resources() {
+		origin, err := object.GetOrigin()
+		if err != nil || origin == nil {
+			sources[i] = relative(file)
+			continue
+		}
+		path := origin.Path
+		if path == "" {
+			path = origin.ConfiguredIn
+		}
+		sources[i] = relative(filepath.Join(filepath.Dir(file), path))
+	}
+	return sources, nil
+}
+
+// relative shortens an absolute path to one from the working directory, when it lies below that.
+func relative(path string) string {
+	here, err := filepath.Abs(".")
+	if err != nil {
+		return path
+	}
+	if here, err = filepath.EvalSymlinks(here); err != nil {
+		return path
+	}
+	short, err := filepath.Rel(here, path)
+	if err != nil || !filepath.IsLocal(short) {
+		return path
+	}
+	return short
+}

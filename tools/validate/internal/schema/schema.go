@@ -1,0 +1,86 @@
+// Package schema validates custom resources offline against schemas that are generated from the
+// CustomResourceDefinitions in pinned Go modules (see generate) and embedded compressed.
+package schema
+
+import (
+	"bytes"
+	"compress/gzip"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+
+	openapierrors "k8s.io/kube-openapi/pkg/validation/errors"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+	"k8s.io/kube-openapi/pkg/validation/strfmt"
+	"k8s.io/kube-openapi/pkg/validation/validate"
+)
+
+//go:generate go run ./generate -out crds.json.gz
+
+//go:embed crds.json.gz
+var embedded []byte
+
+// Set holds the schema of each known kind. It may be used by several goroutines.
+type Set struct {
+	byKind map[string]*spec.Schema
+}
+
+// Key names a kind in the generated file.
+func Key(group, version, kind string) string { return group + "/" + version + "/" + kind }
+
+// Load returns the embedded schemas.
+func Load() (*Set, error) {
+	reader, err := gzip.NewReader(bytes.NewReader(embedded))
+	if err != nil {
+		return nil, fmt.Errorf("opening the embedded schemas: %w", err)
+	}
+	set := &Set{}
+	if err := json.NewDecoder(reader).Decode(&set.byKind); err != nil {
+		return nil, fmt.Errorf("reading the embedded schemas: %w", err)
+	}
+	return set, nil
+}
+
+// A Violation is a field that does not fit the schema.
+type Violation struct {
+	Path []any // keys (string) and indexes (int)
+	Text string
+}
+
+// Validate checks an object of a custom kind. The second result is false when the kind has no schema
+// here.
+func (s *Set) Validate(group, version, kind string, object map[string]any) ([]Violation, bool) {
+	schema, known := s.byKind[Key(group, version, kind)]
+	if !known {
+		return nil, false
+	}
+	result := validate.NewSchemaValidator(schema, nil, "", strfmt.Default).Validate(object)
+	var violations []Violation
+	for _, err := range result.Errors {
+		violations = append(violations, violation(err))
+	}
+	slices.SortFunc(violations, func(a, b Violation) int { return bytes.Compare([]byte(a.Text), []byte(b.Text)) })
+	return violations, true
+}
+
+var step = regexp.MustCompile(`[^.\[\]]+`)
+
+func violation(err error) Violation {
+	var invalid *openapierrors.Validation
+	if !errors.As(err, &invalid) {
+		return Violation{Text: err.Error()}
+	}
+	var path []any
+	for _, part := range step.FindAllString(invalid.Name, -1) {
+		if index, err := strconv.Atoi(part); err == nil {
+			path = append(path, index)
+			continue
+		}
+		path = append(path, part)
+	}
+	return Violation{path, invalid.Error()}
+}

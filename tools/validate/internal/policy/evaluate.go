@@ -1,0 +1,149 @@
+package policy
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// A Result is one finding of one policy.
+type Result struct {
+	Policy *Policy
+	Object int   // index into the objects that were given
+	Path   []any // keys (string) and indexes (int) from the object's root
+	Text   string
+	Value  any // what was found there; nil when nothing was
+}
+
+// Every deny of every policy: a new folder is picked up by itself.
+var query = ast.MustParseBody("data.policies[category][policy].deny[result]")
+
+// Evaluate runs every policy on each of objects, with all of them as data.inventory. The results are
+// in the order of the objects, then of the policies' names. An error names the policy's file and
+// line.
+func (s *Set) Evaluate(ctx context.Context, objects []map[string]any) ([]Result, error) {
+	inventory := make([]*ast.Term, len(objects))
+	for i, object := range objects {
+		value, err := ast.InterfaceToValue(object)
+		if err != nil {
+			return nil, fmt.Errorf("converting an object for Rego: %w", err)
+		}
+		inventory[i] = ast.NewTerm(value)
+	}
+	evaluation, err := s.prepare(ctx, objects)
+	if err != nil {
+		return nil, err
+	}
+	var results []Result
+	for i := range objects {
+		found, err := s.evaluateOne(ctx, evaluation, inventory[i].Value)
+		if err != nil {
+			return nil, err
+		}
+		for _, result := range found {
+			result.Object = i
+			results = append(results, result)
+		}
+	}
+	return results, nil
+}
+
+func (s *Set) prepare(ctx context.Context, objects []map[string]any) (rego.PreparedEvalQuery, error) {
+	data := maps.Clone(s.data)
+	inventory := make([]any, len(objects))
+	for i, object := range objects {
+		inventory[i] = object
+	}
+	data["inventory"] = inventory
+	// Policies scan the inventory: keep it in the evaluator's own form, so that a read converts nothing.
+	store := inmem.NewFromObjectWithOpts(data, inmem.OptReturnASTValuesOnRead(true))
+	evaluation, err := rego.New(
+		rego.Compiler(s.compiler),
+		rego.Store(store),
+		rego.ParsedQuery(query),
+		rego.StrictBuiltinErrors(true),
+	).PrepareForEval(ctx)
+	if err != nil {
+		return evaluation, fmt.Errorf("preparing the policies: %w", regoError(err))
+	}
+	return evaluation, nil
+}
+
+func (s *Set) evaluateOne(ctx context.Context, evaluation rego.PreparedEvalQuery, input ast.Value) ([]Result, error) {
+	bindings, err := evaluation.Eval(ctx, rego.EvalParsedInput(input))
+	if err != nil {
+		var failure *topdown.Error
+		if errors.As(err, &failure) && failure.Location != nil {
+			return nil, fmt.Errorf("%s:%d: policy does not evaluate: %s", failure.Location.File, failure.Location.Row, failure.Message)
+		}
+		return nil, fmt.Errorf("evaluating the policies: %w", err)
+	}
+	results := make([]Result, 0, len(bindings))
+	for _, binding := range bindings {
+		name := fmt.Sprintf("%v/%v", binding.Bindings["category"], binding.Bindings["policy"])
+		result, err := s.result(name, binding.Bindings["result"])
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, result)
+	}
+	slices.SortFunc(results, func(a, b Result) int {
+		return cmp.Or(cmp.Compare(a.Policy.Name, b.Policy.Name), comparePaths(a.Path, b.Path), cmp.Compare(a.Text, b.Text))
+	})
+	return results, nil
+}
+
+// result reads what a rule gave: {"msg": text, "path": array, "value": anything}.
+func (s *Set) result(name string, raw any) (Result, error) {
+	policy := s.policies[name]
+	fields, ok := raw.(map[string]any)
+	if policy == nil || !ok {
+		return Result{}, fmt.Errorf("policy %s: deny yields %v; an object with msg and path is expected", name, raw)
+	}
+	text, ok := fields["msg"].(string)
+	if !ok {
+		return Result{}, fmt.Errorf("%s: deny yields a result without msg: %v", policy.File, raw)
+	}
+	path, ok := fields["path"].([]any)
+	if !ok {
+		return Result{}, fmt.Errorf("%s: deny yields a result without path (an array of keys and indexes): %v", policy.File, raw)
+	}
+	result := Result{Policy: policy, Text: text, Value: fields["value"]}
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			result.Path = append(result.Path, step)
+		case json.Number:
+			index, err := step.Int64()
+			if err != nil {
+				return Result{}, fmt.Errorf("%s: path %v holds a number that is no index", policy.File, path)
+			}
+			result.Path = append(result.Path, int(index))
+		default:
+			return Result{}, fmt.Errorf("%s: path %v holds something that is neither key nor index", policy.File, path)
+		}
+	}
+	return result, nil
+}
+
+// comparePaths orders paths as a reader meets them: indexes by number, keys by letter.
+func comparePaths(a, b []any) int {
+	return slices.CompareFunc(a, b, func(x, y any) int {
+		i, xIndex := x.(int)
+		j, yIndex := y.(int)
+		if xIndex && yIndex {
+			return cmp.Compare(i, j)
+		}
+		return bytes.Compare(fmt.Append(nil, x), fmt.Append(nil, y))
+	})
+}

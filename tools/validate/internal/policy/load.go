@@ -1,0 +1,254 @@
+// Package policy loads Rego policies from a folder and evaluates them against the objects of an
+// overlay. It knows nothing of any single policy: a policy is a package policies.<category>.<name>
+// with a partial set rule `deny`, found by itself wherever it lies in the folder.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"sigs.k8s.io/yaml"
+)
+
+// Severities of a policy.
+const (
+	SeverityError   = "error"   // a finding fails the run
+	SeverityWarning = "warning" // a finding is reported and does not fail the run
+)
+
+// Policy is what the METADATA of a policy's package says.
+type Policy struct {
+	Name             string   `json:"name"` // category/policy
+	Title            string   `json:"title"`
+	Description      string   `json:"description"`
+	Severity         string   `json:"severity"`
+	Remediation      string   `json:"remediation"`
+	Requirements     []string `json:"requirements"`
+	RelatedResources []string `json:"relatedResources,omitempty"`
+	File             string   `json:"file"`
+}
+
+// Set is a compiled folder of policies. It may be used by several goroutines.
+type Set struct {
+	policies map[string]*Policy
+	compiler *ast.Compiler
+	data     map[string]any
+}
+
+// Policies returns the policies ordered by name.
+func (s *Set) Policies() []*Policy {
+	all := make([]*Policy, 0, len(s.policies))
+	for _, name := range slices.Sorted(maps.Keys(s.policies)) {
+		all = append(all, s.policies[name])
+	}
+	return all
+}
+
+// Policy returns the policy of that name, nil when there is none.
+func (s *Set) Policy(name string) *Policy { return s.policies[name] }
+
+// FactsFile is the data file in a policy folder. Its keys are the roots of `data`.
+const FactsFile = "facts.yaml"
+
+// WaiversFile is the file of temporary exceptions in a policy folder.
+const WaiversFile = "waivers.yaml"
+
+// Load compiles every policy below dir, except tests and testdata, and reads dir's facts when it has
+// some. No policy, a policy that does not compile and a package without usable metadata are errors.
+func Load(dir string) (*Set, error) {
+	modules, err := Modules(dir, func(name string) bool { return !strings.HasSuffix(name, "_test.rego") })
+	if err != nil {
+		return nil, err
+	}
+	set := &Set{policies: map[string]*Policy{}, data: map[string]any{}}
+	for _, file := range slices.Sorted(maps.Keys(modules)) {
+		found, err := describe(file, modules[file])
+		if err != nil {
+			return nil, err
+		}
+		if found == nil {
+			continue
+		}
+		if other, twice := set.policies[found.Name]; twice {
+			return nil, fmt.Errorf("%s: the policy %s is defined in %s already", file, found.Name, other.File)
+		}
+		set.policies[found.Name] = found
+	}
+	if len(set.policies) == 0 {
+		return nil, fmt.Errorf("%s: no policy found: no package policies.<category>.<name> with a rule deny", dir)
+	}
+	if set.compiler, err = compile(modules); err != nil {
+		return nil, err
+	}
+	if set.data, err = loadFacts(filepath.Join(dir, FactsFile)); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// Modules parses the Rego files below dir whose names accept takes, by path. testdata is left out.
+func Modules(dir string, accept func(name string) bool) (map[string]*ast.Module, error) {
+	modules := map[string]*ast.Module{}
+	var problems []error
+	err := filepath.WalkDir(dir, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && entry.Name() == "testdata" {
+			return fs.SkipDir
+		}
+		if entry.IsDir() || path.Ext(file) != ".rego" || !accept(entry.Name()) {
+			return nil
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		module, err := ast.ParseModuleWithOpts(file, string(text), ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1})
+		if err != nil {
+			problems = append(problems, regoError(err))
+			return nil
+		}
+		modules[file] = module
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("loading policies from %s: %w", dir, pathError(err))
+	}
+	return modules, errors.Join(problems...)
+}
+
+// Unsafe are the built-in functions that a policy may not use: a verdict must depend on the objects
+// and the facts alone, and rendering and checking are offline.
+var Unsafe = []string{"http.send", "net.lookup_ip_addr", "opa.runtime", "rand.intn", "time.now_ns", "uuid.rfc4122"}
+
+// Capabilities are OPA's own without Unsafe.
+func Capabilities() *ast.Capabilities {
+	capabilities := ast.CapabilitiesForThisVersion()
+	capabilities.Builtins = slices.DeleteFunc(capabilities.Builtins, func(builtin *ast.Builtin) bool {
+		return slices.Contains(Unsafe, builtin.Name)
+	})
+	capabilities.AllowNet = []string{}
+	return capabilities
+}
+
+func compile(modules map[string]*ast.Module) (*ast.Compiler, error) {
+	compiler := ast.NewCompiler().WithCapabilities(Capabilities()).WithDefaultRegoVersion(ast.RegoV1)
+	if compiler.Compile(modules); compiler.Failed() {
+		return nil, regoError(compiler.Errors)
+	}
+	return compiler, nil
+}
+
+// describe reads the metadata of a policy's package; it returns nil for a library.
+func describe(file string, module *ast.Module) (*Policy, error) {
+	name, ok := policyName(module)
+	if !ok {
+		return nil, nil
+	}
+	for _, rule := range module.Rules {
+		if rule.Head.Name.Equal(ast.Var("deny")) && rule.Head.RuleKind() != ast.MultiValue {
+			return nil, fmt.Errorf("%s:%d: deny never yields a finding this way; write `deny contains result if …`", file, rule.Location.Row)
+		}
+	}
+	found := &Policy{Name: name, File: file, Severity: SeverityError}
+	for _, annotations := range module.Annotations {
+		if annotations.Scope != "package" {
+			continue
+		}
+		found.Title = annotations.Title
+		found.Description = strings.TrimSpace(annotations.Description)
+		for _, resource := range annotations.RelatedResources {
+			found.RelatedResources = append(found.RelatedResources, resource.Ref.String())
+		}
+		if severity, ok := annotations.Custom["severity"].(string); ok {
+			found.Severity = severity
+		}
+		if remediation, ok := annotations.Custom["remediation"].(string); ok {
+			found.Remediation = strings.Join(strings.Fields(remediation), " ")
+		}
+		if requirements, ok := annotations.Custom["requirements"].([]any); ok {
+			for _, requirement := range requirements {
+				found.Requirements = append(found.Requirements, fmt.Sprint(requirement))
+			}
+		}
+	}
+	if found.Severity != SeverityError && found.Severity != SeverityWarning {
+		return nil, fmt.Errorf("%s: custom.severity is %q; use %q or %q", file, found.Severity, SeverityError, SeverityWarning)
+	}
+	return found, nil
+}
+
+// policyName is category/policy for a package policies.<category>.<policy> that has a rule deny.
+func policyName(module *ast.Module) (string, bool) {
+	parts := make([]string, 0, 4)
+	for _, term := range module.Package.Path[1:] {
+		text, ok := term.Value.(ast.String)
+		if !ok {
+			return "", false
+		}
+		parts = append(parts, string(text))
+	}
+	if len(parts) != 3 || parts[0] != "policies" {
+		return "", false
+	}
+	denies := slices.ContainsFunc(module.Rules, func(rule *ast.Rule) bool { return rule.Head.Name.Equal(ast.Var("deny")) })
+	return parts[1] + "/" + parts[2], denies
+}
+
+func loadFacts(file string) (map[string]any, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return map[string]any{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loading facts from %s: %w", file, pathError(err))
+	}
+	facts := map[string]any{}
+	if err := yaml.UnmarshalStrict(text, &facts); err != nil {
+		return nil, fmt.Errorf("loading facts from %s: %w", file, err)
+	}
+	for _, reserved := range []string{"policies", "inventory"} {
+		if _, taken := facts[reserved]; taken {
+			return nil, fmt.Errorf("loading facts from %s: the key %q is not for facts", file, reserved)
+		}
+	}
+	return facts, nil
+}
+
+var blank = regexp.MustCompile(`\s*\n\s*`)
+
+// regoError writes OPA's errors one a line as file:line: text.
+func regoError(err error) error {
+	var list ast.Errors
+	if !errors.As(err, &list) {
+		return err
+	}
+	var lines []error
+	for _, problem := range list {
+		where := ""
+		if problem.Location != nil {
+			where = fmt.Sprintf("%s:%d: ", problem.Location.File, problem.Location.Row)
+		}
+		message := blank.ReplaceAllString(problem.Message, " ")
+		lines = append(lines, fmt.Errorf("%spolicy does not compile: %s", where, message))
+	}
+	return errors.Join(lines...)
+}
+
+func pathError(err error) error {
+	var pathError *fs.PathError
+	if errors.As(err, &pathError) {
+		return fmt.Errorf("%s: %w", pathError.Path, pathError.Err)
+	}
+	return err
+}

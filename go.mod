@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/open-policy-agent/opa v1.22.2
 	github.com/spf13/pflag v1.1.0
+	github.com/stretchr/testify v1.12.1
 	golang.org/x/term v0.48.0
 	k8s.io/apimachinery v0.36.6
 	k8s.io/kube-openapi v0.0.0-20260721132016-d427ff9ee9ad

@@ -71,9 +71,9 @@ func (d *Decoder) Decode(node *yaml.RNode) (*Object, []Defect, error) {
 		return nil, nil, errors.New("a rendered document is no mapping")
 	}
 	object := New(fields)
-	checked, err := d.check(object)
+	checked, err := d.Check(object)
 	if err != nil {
-		return nil, nil, fmt.Errorf("checking %s: %w", object, err)
+		return nil, nil, err
 	}
 	return object, append(defects, checked...), nil
 }
@@ -90,11 +90,12 @@ func New(fields map[string]any) *Object {
 	return object
 }
 
-func (d *Decoder) check(object *Object) ([]Defect, error) {
+// Check compares an object with its type.
+func (d *Decoder) Check(object *Object) ([]Defect, error) {
 	group, version := splitAPIVersion(object.APIVersion)
 	text, err := utiljson.Marshal(object.Value)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("encoding %s: %w", object, err)
 	}
 	_, _, err = d.builtin.Decode(text, nil, nil)
 	switch {

@@ -56,6 +56,9 @@ func (s *Set) Policies() []*Policy {
 // Policy returns the policy of that name, nil when there is none.
 func (s *Set) Policy(name string) *Policy { return s.policies[name] }
 
+// Facts returns the roots of `data` that the policies see beside themselves and the inventory.
+func (s *Set) Facts() map[string]any { return s.data }
+
 // FactsFile is the data file in a policy folder. Its keys are the roots of `data`.
 const FactsFile = "facts.yaml"
 

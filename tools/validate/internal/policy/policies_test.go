@@ -1,0 +1,123 @@
+package policy_test
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/format"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ft-services/ft-services/tools/validate/internal/policy"
+	"github.com/ft-services/ft-services/tools/validate/internal/yamltest"
+)
+
+const root = "../../../../policies"
+
+func all(string) bool { return true }
+
+// TestRego runs the Rego tests that stand beside the policies.
+func TestRego(t *testing.T) {
+	set, err := policy.Load(root)
+	require.NoError(t, err)
+	modules, err := policy.Modules(root, all)
+	require.NoError(t, err)
+	results, err := tester.NewRunner().
+		SetCompiler(ast.NewCompiler().WithCapabilities(policy.Capabilities()).WithDefaultRegoVersion(ast.RegoV1)).
+		CapturePrintOutput(true).
+		SetStore(inmem.NewFromObject(set.Facts())).
+		SetModules(modules).
+		RunTests(context.Background(), nil)
+	require.NoError(t, err)
+	count := 0
+	for result := range results {
+		count++
+		t.Run(strings.TrimPrefix(result.Package, "data.")+"."+result.Name, func(t *testing.T) {
+			require.NoError(t, result.Error)
+			require.False(t, result.Skip, "a test that is skipped tests nothing")
+			require.True(t, result.Pass(), "%s: fails\n%s", result.Location, result.Output)
+		})
+	}
+	require.NotZero(t, count, "no Rego test was found")
+}
+
+// TestStyle keeps the Rego as `opa fmt` writes it and free of what `opa check --strict` finds.
+func TestStyle(t *testing.T) {
+	modules, err := policy.Modules(root, all)
+	require.NoError(t, err)
+	for _, file := range slices.Sorted(maps.Keys(modules)) {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		formatted, err := format.SourceWithOpts(file, text, format.Opts{RegoVersion: ast.RegoV1})
+		require.NoError(t, err)
+		assert.Equal(t, string(formatted), string(text), "%s: run `opa fmt -w`", file)
+	}
+	compiler := ast.NewCompiler().WithCapabilities(policy.Capabilities()).WithDefaultRegoVersion(ast.RegoV1).WithStrict(true)
+	compiler.Compile(modules)
+	require.False(t, compiler.Failed(), "%v", compiler.Errors)
+}
+
+// TestEveryPolicyIsComplete holds each policy to what its readers rely on: metadata, a mend, tests
+// and a sample of each verdict.
+func TestEveryPolicyIsComplete(t *testing.T) {
+	set, err := policy.Load(root)
+	require.NoError(t, err)
+	for _, each := range set.Policies() {
+		t.Run(each.Name, func(t *testing.T) {
+			dir := filepath.Join(root, filepath.FromSlash(each.Name))
+			assert.Equal(t, filepath.Join(dir, filepath.Base(dir)+".rego"), each.File, "folder, file and package have one name")
+			assert.NotEmpty(t, each.Title)
+			assert.NotEmpty(t, each.Description)
+			assert.NotEmpty(t, each.Requirements, "custom.requirements")
+			assert.NotEmpty(t, each.RelatedResources, "related_resources")
+			assert.True(t, strings.HasSuffix(each.Remediation, "."), "custom.remediation is a sentence: %q", each.Remediation)
+			assert.FileExists(t, filepath.Join(dir, filepath.Base(dir)+"_test.rego"))
+			for _, verdict := range []string{"allow", "deny"} {
+				samples, err := filepath.Glob(filepath.Join(dir, "testdata", verdict+"-*.yaml"))
+				require.NoError(t, err)
+				assert.NotEmpty(t, samples, "testdata/%s-*.yaml", verdict)
+			}
+		})
+	}
+}
+
+// TestSamples evaluates each policy's own samples: an allow file yields none of its findings, a deny
+// file at least one. The documents of a file are each other's inventory.
+func TestSamples(t *testing.T) {
+	set, err := policy.Load(root)
+	require.NoError(t, err)
+	files, err := filepath.Glob(filepath.Join(root, "*", "*", "testdata", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		dir := filepath.Dir(filepath.Dir(file))
+		name := filepath.Base(filepath.Dir(dir)) + "/" + filepath.Base(dir)
+		t.Run(name+"/"+filepath.Base(file), func(t *testing.T) {
+			require.NotNil(t, set.Policy(name), "testdata without a policy")
+			results, err := set.Evaluate(context.Background(), yamltest.Documents(t, file))
+			require.NoError(t, err)
+			var own []string
+			for _, result := range results {
+				if result.Policy.Name == name {
+					own = append(own, result.Text)
+				}
+			}
+			switch {
+			case strings.HasPrefix(filepath.Base(file), "allow-"):
+				assert.Empty(t, own)
+			case strings.HasPrefix(filepath.Base(file), "deny-"):
+				assert.NotEmpty(t, own)
+			default:
+				t.Errorf("%s: a sample's name starts with allow- or deny-", file)
+			}
+		})
+	}
+}

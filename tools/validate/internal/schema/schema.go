@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	openapierrors "k8s.io/kube-openapi/pkg/validation/errors"
 	"k8s.io/kube-openapi/pkg/validation/spec"
@@ -63,24 +64,33 @@ func (s *Set) Validate(group, version, kind string, object map[string]any) ([]Vi
 	for _, err := range result.Errors {
 		violations = append(violations, violation(err))
 	}
-	slices.SortFunc(violations, func(a, b Violation) int { return bytes.Compare([]byte(a.Text), []byte(b.Text)) })
+	slices.SortFunc(violations, func(a, b Violation) int { return strings.Compare(a.Text, b.Text) })
 	return violations, true
 }
 
-var step = regexp.MustCompile(`[^.\[\]]+`)
+var (
+	step      = regexp.MustCompile(`[^.\[\]]+`)
+	forbidden = regexp.MustCompile(`^(\S+) in body is a forbidden property$`)
+)
 
 func violation(err error) Violation {
 	var invalid *openapierrors.Validation
 	if !errors.As(err, &invalid) {
 		return Violation{Text: err.Error()}
 	}
+	name, text := invalid.Name, invalid.Error()
+	// The library names the parent of a property that is too much.
+	if match := forbidden.FindStringSubmatch(text); match != nil {
+		name = match[1]
+		text = "the type has no field " + strconv.Quote(name[strings.LastIndexByte(name, '.')+1:])
+	}
 	var path []any
-	for _, part := range step.FindAllString(invalid.Name, -1) {
+	for _, part := range step.FindAllString(name, -1) {
 		if index, err := strconv.Atoi(part); err == nil {
 			path = append(path, index)
 			continue
 		}
 		path = append(path, part)
 	}
-	return Violation{path, invalid.Error()}
+	return Violation{path, text}
 }

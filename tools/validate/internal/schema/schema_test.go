@@ -1,0 +1,42 @@
+package schema_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ft-services/ft-services/tools/validate/internal/schema"
+)
+
+func TestKindsThatTheRepositoryUsesAreKnown(t *testing.T) {
+	set, err := schema.Load()
+	require.NoError(t, err)
+	for _, kind := range [][3]string{
+		{"metallb.io", "v1beta1", "IPAddressPool"},
+		{"metallb.io", "v1beta1", "L2Advertisement"},
+		{"kustomize.toolkit.fluxcd.io", "v1", "Kustomization"},
+		{"source.toolkit.fluxcd.io", "v1", "GitRepository"},
+		{"source.toolkit.fluxcd.io", "v1", "OCIRepository"},
+		{"argoproj.io", "v1alpha1", "Application"},
+		{"argoproj.io", "v1alpha1", "AppProject"},
+		{"argoproj.io", "v1alpha1", "ApplicationSet"},
+	} {
+		_, known := set.Validate(kind[0], kind[1], kind[2], map[string]any{})
+		assert.True(t, known, "%v", kind)
+	}
+	_, known := set.Validate("example.com", "v1", "Nothing", map[string]any{})
+	assert.False(t, known)
+}
+
+func TestPathsHaveIndexes(t *testing.T) {
+	set, err := schema.Load()
+	require.NoError(t, err)
+	violations, known := set.Validate("metallb.io", "v1beta1", "IPAddressPool", map[string]any{
+		"apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool", "metadata": map[string]any{"name": "x"},
+		"spec": map[string]any{"addresses": []any{"192.0.2.1/32", int64(5)}},
+	})
+	require.True(t, known)
+	require.Len(t, violations, 1)
+	assert.Equal(t, []any{"spec", "addresses", 1}, violations[0].Path)
+}

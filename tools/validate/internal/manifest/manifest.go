@@ -102,9 +102,12 @@ func (d *Decoder) Check(object *Object) ([]Defect, error) {
 	case err == nil:
 		return nil, nil
 	case runtime.IsNotRegisteredError(err):
-		violations, known := d.schemas.Validate(group, version, object.Kind, object.Value)
-		if !known {
+		violations, err := d.schemas.Validate(group, version, object.Kind, object.Value)
+		if errors.Is(err, schema.ErrUnknownKind) {
 			return []Defect{{Path: []any{"kind"}, Text: fmt.Sprintf("no schema is known for %s %s; is apiVersion or kind mistyped?", object.APIVersion, object.Kind)}}, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("checking %s: %w", object, err)
 		}
 		defects := make([]Defect, len(violations))
 		for i, violation := range violations {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	openapierrors "k8s.io/kube-openapi/pkg/validation/errors"
 	"k8s.io/kube-openapi/pkg/validation/spec"
@@ -27,7 +28,7 @@ var embedded []byte
 
 // Set holds the schema of each known kind. It may be used by several goroutines.
 type Set struct {
-	byKind map[string]*spec.Schema
+	byKind map[string]func() (*spec.Schema, error)
 }
 
 // Key names a kind in the generated file.
@@ -39,9 +40,20 @@ func Load() (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the embedded schemas: %w", err)
 	}
-	set := &Set{}
-	if err := json.NewDecoder(reader).Decode(&set.byKind); err != nil {
+	var texts map[string]json.RawMessage
+	if err := json.NewDecoder(reader).Decode(&texts); err != nil {
 		return nil, fmt.Errorf("reading the embedded schemas: %w", err)
+	}
+	set := &Set{byKind: make(map[string]func() (*spec.Schema, error), len(texts))}
+	for key, text := range texts {
+		// Some schemas are large and most runs need few of them.
+		set.byKind[key] = sync.OnceValues(func() (*spec.Schema, error) {
+			schema := &spec.Schema{}
+			if err := json.Unmarshal(text, schema); err != nil {
+				return nil, fmt.Errorf("reading the embedded schema of %s: %w", key, err)
+			}
+			return schema, nil
+		})
 	}
 	return set, nil
 }
@@ -52,12 +64,19 @@ type Violation struct {
 	Text string
 }
 
-// Validate checks an object of a custom kind. The second result is false when the kind has no schema
-// here.
-func (s *Set) Validate(group, version, kind string, object map[string]any) ([]Violation, bool) {
-	schema, known := s.byKind[Key(group, version, kind)]
+// ErrUnknownKind is returned by Validate for a kind that has no schema here.
+var ErrUnknownKind = errors.New("no schema is known")
+
+// Validate checks an object of a custom kind. Besides ErrUnknownKind it only fails when the embedded
+// schema itself is broken.
+func (s *Set) Validate(group, version, kind string, object map[string]any) ([]Violation, error) {
+	read, known := s.byKind[Key(group, version, kind)]
 	if !known {
-		return nil, false
+		return nil, ErrUnknownKind
+	}
+	schema, err := read()
+	if err != nil {
+		return nil, err
 	}
 	result := validate.NewSchemaValidator(schema, nil, "", strfmt.Default).Validate(object)
 	var violations []Violation
@@ -65,7 +84,7 @@ func (s *Set) Validate(group, version, kind string, object map[string]any) ([]Vi
 		violations = append(violations, violation(err))
 	}
 	slices.SortFunc(violations, func(a, b Violation) int { return strings.Compare(a.Text, b.Text) })
-	return violations, true
+	return violations, nil
 }
 
 var (

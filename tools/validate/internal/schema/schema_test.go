@@ -22,21 +22,22 @@ func TestKindsThatTheRepositoryUsesAreKnown(t *testing.T) {
 		{"argoproj.io", "v1alpha1", "AppProject"},
 		{"argoproj.io", "v1alpha1", "ApplicationSet"},
 	} {
-		_, known := set.Validate(kind[0], kind[1], kind[2], map[string]any{})
-		assert.True(t, known, "%v", kind)
+		violations, err := set.Validate(kind[0], kind[1], kind[2], map[string]any{})
+		require.NoError(t, err, "%v", kind)
+		assert.NotEmpty(t, violations, "%v: an empty object lacks its metadata", kind)
 	}
-	_, known := set.Validate("example.com", "v1", "Nothing", map[string]any{})
-	assert.False(t, known)
+	_, err = set.Validate("example.com", "v1", "Nothing", map[string]any{})
+	assert.ErrorIs(t, err, schema.ErrUnknownKind)
 }
 
 func TestPathsHaveIndexes(t *testing.T) {
 	set, err := schema.Load()
 	require.NoError(t, err)
-	violations, known := set.Validate("metallb.io", "v1beta1", "IPAddressPool", map[string]any{
+	violations, err := set.Validate("metallb.io", "v1beta1", "IPAddressPool", map[string]any{
 		"apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool", "metadata": map[string]any{"name": "x"},
 		"spec": map[string]any{"addresses": []any{"192.0.2.1/32", int64(5)}},
 	})
-	require.True(t, known)
+	require.NoError(t, err)
 	require.Len(t, violations, 1)
 	assert.Equal(t, []any{"spec", "addresses", 1}, violations[0].Path)
 }

@@ -59,6 +59,43 @@ _serves(entry) if {
 	entry.container.restartPolicy == "Always"
 }
 
+# pod_spec_path(o) is where the workload's pod spec stands.
+pod_spec_path(o) := array.concat(pod_path(o), ["spec"])
+
+# setting(o, container, field) is what the container's security context says, or else the pod's; null
+# when neither does.
+setting(o, container, field) := value if {
+	value := object.get(container, ["securityContext", field], null)
+	value != null
+} else := object.get(pod_spec(o), ["securityContext", field], null)
+
+# bytes(quantity) is an amount of memory or storage as a number, -1 when it is none.
+default bytes(_) := -1
+
+bytes(quantity) := units.parse_bytes(sprintf("%v", [quantity]))
+
+# volumes(o) is every volume of the workload o, each as {"volume": …, "path": …}.
+volumes(o) := {entry |
+	some i, volume in pod_spec(o).volumes
+	entry := {
+		"volume": volume,
+		"path": array.concat(pod_spec_path(o), ["volumes", i]),
+	}
+}
+
+# mounts(o, name) is every mount of the volume of that name, each as {"mount": …, "path": …,
+# "holder": …}, `holder` being the container's entry in containers(o).
+mounts(o, name) := {entry |
+	some holder in containers(o)
+	some i, mount in holder.container.volumeMounts
+	mount.name == name
+	entry := {
+		"mount": mount,
+		"holder": holder,
+		"path": array.concat(holder.path, ["volumeMounts", i]),
+	}
+}
+
 # service_name(o) is the service that an object belongs to, by its label, empty without one; a
 # container's name says nothing of that, for WordPress's web server is an nginx too.
 service_name(o) := object.get(o, ["metadata", "labels", "app.kubernetes.io/name"], "")
@@ -70,6 +107,15 @@ namespace(o) := object.get(o, ["metadata", "namespace"], "")
 
 # describe(o) is how a message names an object.
 describe(o) := sprintf("%s %s", [o.kind, object.get(o, ["metadata", "name"], "(no name)")])
+
+# describe_container(o, entry) is how a message names a container of the workload o.
+describe_container(o, entry) := sprintf("container %s of %s", [
+	object.get(entry.container, "name", "(no name)"),
+	describe(o),
+])
+
+# missing(o, path): is nothing at the path? To Kubernetes a field that is null or empty is none.
+missing(o, path) if object.get(o, path, null) in {null, "", [], {}}
 
 # inventory is every object of the overlay, empty when only one object is at hand (conftest, an
 # editor): a policy that needs other objects is then silent.
@@ -83,6 +129,42 @@ peers(kind) := [o |
 	o.kind == kind
 	namespace(o) == namespace(input)
 ]
+
+# workloads is every workload of the overlay.
+workloads := [o | some o in inventory; pod_path(o)]
+
+# selected_by(selector, ns) is every workload of the namespace whose pods the label selector selects.
+selected_by(selector, ns) := [o |
+	some o in workloads
+	namespace(o) == ns
+	label_selector_matches(selector, pod_labels(o))
+]
+
+# selected_by_service(service) is every workload that the Service leads to; without a selector, none.
+selected_by_service(service) := [o |
+	not missing(service, ["spec", "selector"])
+	some o in selected_by({"matchLabels": service.spec.selector}, namespace(service))
+]
+
+# load_balancers is every LoadBalancer Service of the overlay.
+load_balancers := [o | some o in inventory; o.kind == "Service"; o.spec.type == "LoadBalancer"]
+
+# protocol(port) is the protocol of any kind of port: a Service's, a container's, a policy's.
+protocol(port) := object.get(port, "protocol", "TCP")
+
+# container_ports(o) is every port that the workload's pods keep open.
+container_ports(o) := {port |
+	some entry in serving_containers(o)
+	some port in entry.container.ports
+}
+
+# target_ports(port, o) is every container port of the workload that the Service's port leads to.
+target_ports(port, o) := {container_port |
+	target := object.get(port, "targetPort", port.port)
+	some container_port in container_ports(o)
+	protocol(container_port) == protocol(port)
+	target in {object.get(container_port, "name", ""), container_port.containerPort}
+}
 
 # selects(selector, labels): do equality-based labels select?
 selects(selector, labels) if {

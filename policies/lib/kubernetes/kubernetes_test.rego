@@ -61,3 +61,86 @@ test_label_selectors if {
 	kubernetes.label_selector_matches({"matchExpressions": [{"key": "a", "operator": "Exists"}]}, labels)
 	not kubernetes.label_selector_matches({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}, labels)
 }
+
+_service := {
+	"kind": "Service",
+	"metadata": {"name": "web", "namespace": "apps"},
+	"spec": {"type": "LoadBalancer", "selector": {"app.kubernetes.io/name": "web"}},
+}
+
+test_workloads_are_objects_with_pods if {
+	kubernetes.workloads == [_deployment, {"kind": "Pod"}] with data.inventory as [_service, _deployment, {"kind": "Pod"}]
+}
+
+test_selected_by_stays_in_the_namespace if {
+	elsewhere := object.union(_deployment, {"metadata": {"namespace": "elsewhere"}})
+	kubernetes.selected_by({}, "apps") == [_deployment] with data.inventory as [_deployment, elsewhere]
+	kubernetes.selected_by({"matchLabels": {"app.kubernetes.io/name": "db"}}, "apps") == [] with data.inventory as [_deployment]
+}
+
+test_a_service_leads_to_what_it_selects if {
+	kubernetes.selected_by_service(_service) == [_deployment] with data.inventory as [_deployment]
+	kubernetes.selected_by_service(json.remove(_service, ["/spec/selector"])) == [] with data.inventory as [_deployment]
+}
+
+test_load_balancers if {
+	other := {"kind": "Service", "metadata": {"name": "db"}, "spec": {}}
+	kubernetes.load_balancers == [_service] with data.inventory as [other, _service, _deployment]
+}
+
+test_target_ports if {
+	ports := [{"name": "https", "containerPort": 443}, {"name": "dns", "containerPort": 53, "protocol": "UDP"}]
+	workload := json.patch(_deployment, [{"op": "add", "path": "/spec/template/spec/containers/0/ports", "value": ports}])
+	kubernetes.target_ports({"port": 443}, workload) == {ports[0]}
+	kubernetes.target_ports({"port": 1, "targetPort": "https"}, workload) == {ports[0]}
+	kubernetes.target_ports({"port": 1, "targetPort": 53, "protocol": "UDP"}, workload) == {ports[1]}
+	kubernetes.target_ports({"port": 1, "targetPort": 53}, workload) == set()
+	kubernetes.target_ports({"port": 1, "targetPort": "http"}, workload) == set()
+}
+
+test_settings_of_the_container_come_first if {
+	pod := {"kind": "Pod", "spec": {"securityContext": {"runAsUser": 1, "runAsNonRoot": true}}}
+	kubernetes.setting(pod, {"securityContext": {"runAsUser": 2}}, "runAsUser") == 2
+	kubernetes.setting(pod, {"securityContext": {"runAsNonRoot": false}}, "runAsNonRoot") == false
+	kubernetes.setting(pod, {"securityContext": {"runAsUser": null}}, "runAsUser") == 1
+	kubernetes.setting(pod, {"securityContext": null}, "runAsUser") == 1
+	kubernetes.setting(pod, {}, "runAsUser") == 1
+	kubernetes.setting(pod, {}, "runAsGroup") == null
+}
+
+test_volumes_and_their_mounts if {
+	mount := {"name": "data", "mountPath": "/data"}
+	pod := {"kind": "Pod", "spec": {
+		"volumes": [{"name": "tmp"}, {"name": "data"}],
+		"containers": [{"name": "web", "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, mount]}],
+	}}
+	{entry.path | some entry in kubernetes.volumes(pod)} == {["spec", "volumes", 0], ["spec", "volumes", 1]}
+	some entry in kubernetes.mounts(pod, "data")
+	entry.mount == mount
+	entry.holder.container.name == "web"
+	entry.path == ["spec", "containers", 0, "volumeMounts", 1]
+	kubernetes.mounts(pod, "none") == set()
+}
+
+test_a_container_without_a_name_can_be_described if {
+	kubernetes.describe_container(_deployment, {"container": {"name": "web"}}) == "container web of Deployment web"
+	kubernetes.describe_container(_deployment, {"container": {}}) == "container (no name) of Deployment web"
+}
+
+test_bytes if {
+	kubernetes.bytes("1Mi") == 1048576
+	kubernetes.bytes(5) == 5
+	every quantity in ["", "much", null, {}] {
+		kubernetes.bytes(quantity) == -1
+	}
+}
+
+test_missing_is_absent_null_or_empty if {
+	every spec in [{}, {"ports": null}, {"ports": []}] {
+		kubernetes.missing({"spec": spec}, ["spec", "ports"])
+	}
+	kubernetes.missing({"spec": null}, ["spec", "ports"])
+	kubernetes.missing({"spec": {"selector": {}}}, ["spec", "selector"])
+	not kubernetes.missing({"spec": {"ports": [{}]}}, ["spec", "ports"])
+	not kubernetes.missing({"spec": {"replicas": 0}}, ["spec", "replicas"])
+}

@@ -78,7 +78,8 @@ func (c *Checker) checkOne(ctx context.Context, outcome *report.Overlay) error {
 		}
 	}
 	results, err := c.Policies.Evaluate(ctx, values)
-	if err != nil {
+	// A policy may stumble over a value of the wrong type, which is a finding already.
+	if err != nil && (len(found) == 0 || ctx.Err() != nil) {
 		return err
 	}
 	for _, result := range results {

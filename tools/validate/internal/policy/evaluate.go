@@ -30,7 +30,7 @@ var query = ast.MustParseBody("data.policies[category][policy].deny[result]")
 
 // Evaluate runs every policy on each of objects, with all of them as data.inventory. The results are
 // in the order of the objects, then of the policies' names. An error names the policy's file and
-// line.
+// line; the results are those of the objects that could be evaluated.
 func (s *Set) Evaluate(ctx context.Context, objects []map[string]any) ([]Result, error) {
 	inventory := make([]*ast.Term, len(objects))
 	for i, object := range objects {
@@ -45,17 +45,18 @@ func (s *Set) Evaluate(ctx context.Context, objects []map[string]any) ([]Result,
 		return nil, err
 	}
 	var results []Result
+	var failure error
 	for i := range objects {
 		found, err := s.evaluateOne(ctx, evaluation, inventory[i].Value)
-		if err != nil {
-			return nil, err
+		if err != nil && failure == nil {
+			failure = err // The others would mostly say the same.
 		}
 		for _, result := range found {
 			result.Object = i
 			results = append(results, result)
 		}
 	}
-	return results, nil
+	return results, failure
 }
 
 func (s *Set) prepare(ctx context.Context, objects []map[string]any) (rego.PreparedEvalQuery, error) {

@@ -69,10 +69,13 @@ setting(o, container, field) := value if {
 	value != null
 } else := object.get(pod_spec(o), ["securityContext", field], null)
 
-# bytes(quantity) is an amount of memory or storage as a number, -1 when it is none.
-default bytes(_) := -1
+# amount(quantity) is a Kubernetes quantity (cpu, memory, storage) as a number, -1 when it is none.
+default amount(_) := -1
 
-bytes(quantity) := units.parse_bytes(sprintf("%v", [quantity]))
+amount(quantity) := units.parse(text) if {
+	text := sprintf("%v", [quantity])
+	regex.match(`^[0-9]+(\.[0-9]+)?(m|k|[KMGTPE]i?)?$`, text)
+}
 
 # volumes(o) is every volume of the workload o, each as {"volume": …, "path": …}.
 volumes(o) := {entry |

@@ -128,10 +128,10 @@ test_a_container_without_a_name_can_be_described if {
 }
 
 test_bytes if {
-	kubernetes.bytes("1Mi") == 1048576
-	kubernetes.bytes(5) == 5
+	kubernetes.amount("1Mi") == 1048576
+	kubernetes.amount(5) == 5
 	every quantity in ["", "much", null, {}] {
-		kubernetes.bytes(quantity) == -1
+		kubernetes.amount(quantity) == -1
 	}
 }
 

@@ -18,7 +18,7 @@ deny contains result if {
 	some entry in kubernetes.volumes(input)
 	_is_empty_dir(entry.volume)
 	limit := object.get(entry.volume, ["emptyDir", "sizeLimit"], null)
-	kubernetes.bytes(limit) <= 0
+	kubernetes.amount(limit) <= 0
 	result := {
 		"msg": sprintf("the emptyDir %s of %s has no size limit", [
 			object.get(entry.volume, "name", "(no name)"),

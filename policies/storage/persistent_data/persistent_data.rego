@@ -43,7 +43,7 @@ deny contains result if {
 
 deny contains result if {
 	some claim in _own_claims
-	kubernetes.bytes(object.get(claim.claim, ["spec", "resources", "requests", "storage"], null)) <= 0
+	kubernetes.amount(object.get(claim.claim, ["spec", "resources", "requests", "storage"], null)) <= 0
 	result := {
 		"msg": sprintf("%s does not say how much storage it needs", [claim.of]),
 		"path": array.concat(claim.path, ["spec", "resources", "requests", "storage"]),

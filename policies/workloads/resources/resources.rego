@@ -52,11 +52,6 @@ _containers contains entry if {
 	entry.field != "ephemeralContainers"
 }
 
-# _amount(container, field) is the quantity as a number, -1 when there is none or it is not one.
-default _amount(_, _) := -1
-
-_amount(container, field) := units.parse(sprintf("%v", [_stated(container, field)])) if field[1] == "cpu"
-
-_amount(container, field) := kubernetes.bytes(_stated(container, field)) if field[1] != "cpu"
+_amount(container, field) := kubernetes.amount(_stated(container, field))
 
 _stated(container, field) := object.get(container, array.concat(["resources"], field), null)

@@ -23,17 +23,22 @@ func convert(node *yaml.Node, path []any, defects *[]Defect) (any, error) {
 		return convert(node.Alias, path, defects)
 	case yaml.MappingNode:
 		fields := make(map[string]any, len(node.Content)/2)
+		seen := make(map[string]bool, len(node.Content)/2)
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			key := node.Content[i].Value
 			below := append(path[:len(path):len(path)], key)
-			if _, twice := fields[key]; twice {
+			if seen[key] {
 				*defects = append(*defects, Defect{below, fmt.Sprintf("the key %q stands twice in the same mapping", key)})
 			}
+			seen[key] = true
 			value, err := convert(node.Content[i+1], below, defects)
 			if err != nil {
 				return nil, err
 			}
-			fields[key] = value
+			// Kubernetes takes a null for a field that is not there, and so must the policies.
+			if value != nil {
+				fields[key] = value
+			}
 		}
 		return fields, nil
 	case yaml.SequenceNode:

@@ -127,7 +127,7 @@ test_a_container_without_a_name_can_be_described if {
 	kubernetes.describe_container(_deployment, {"container": {}}) == "container (no name) of Deployment web"
 }
 
-test_bytes if {
+test_amount if {
 	kubernetes.amount("1Mi") == 1048576
 	kubernetes.amount(5) == 5
 	every quantity in ["", "much", null, {}] {

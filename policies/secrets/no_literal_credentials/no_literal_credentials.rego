@@ -109,8 +109,10 @@ deny contains result if {
 	some entry in kubernetes.containers(input)
 	some list in ["command", "args"]
 	some i, flag in entry.container[list]
+	is_string(flag)
 	regex.match(sprintf(`(?i)^--?%s$`, [_called]), flag)
 	value := entry.container[list][i + 1]
+	is_string(value)
 	not startswith(value, "-")
 	_is_literal(_plain(value))
 	result := {

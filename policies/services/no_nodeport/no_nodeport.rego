@@ -77,11 +77,7 @@ deny contains result if {
 	some i, port in entry.container.ports
 	object.get(port, "hostPort", 0) != 0
 	result := {
-		"msg": sprintf("container %s of %s takes port %v of the host", [
-			entry.container.name,
-			kubernetes.describe(input),
-			port.hostPort,
-		]),
+		"msg": sprintf("%s takes port %v of the host", [kubernetes.describe_container(input, entry), port.hostPort]),
 		"path": array.concat(entry.path, ["ports", i, "hostPort"]),
 		"value": port.hostPort,
 	}

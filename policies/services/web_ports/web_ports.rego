@@ -23,9 +23,8 @@ deny contains result if {
 	port.containerPort == reserved.port
 	not kubernetes.workload_service_name(input) == reserved.service
 	result := {
-		"msg": sprintf("container %s of %s opens port %d, which belongs to %s", [
-			entry.container.name,
-			kubernetes.describe(input),
+		"msg": sprintf("%s opens port %d, which belongs to %s", [
+			kubernetes.describe_container(input, entry),
 			reserved.port,
 			reserved.service,
 		]),

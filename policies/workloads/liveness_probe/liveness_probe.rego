@@ -19,7 +19,7 @@ deny contains result if {
 	some entry in kubernetes.serving_containers(input)
 	not _asks(entry.container)
 	result := {
-		"msg": sprintf("container %s of %s has no liveness probe", [entry.container.name, kubernetes.describe(input)]),
+		"msg": sprintf("%s has no liveness probe", [kubernetes.describe_container(input, entry)]),
 		"path": array.concat(entry.path, ["livenessProbe"]),
 	}
 }

@@ -49,3 +49,7 @@ test_native_sidecars_are_not_excused if {
 test_a_probe_without_a_handler_is_denied if {
 	count(_paths(_workload("Deployment", {"containers": [{"name": "web", "livenessProbe": {"periodSeconds": 5}}]}))) == 1
 }
+
+test_a_container_without_a_name_is_denied if {
+	count(_paths(_workload("Deployment", {"containers": [{"image": "web"}]}))) == 1
+}

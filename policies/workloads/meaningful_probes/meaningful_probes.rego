@@ -110,7 +110,7 @@ _seconds(probe) := (_period(probe.spec) * _failures(probe.spec)) + _timeout(prob
 
 _seconds(probe) := _period(probe.spec) * _failures(probe.spec) if probe.field == "startupProbe"
 
-_command(spec) := object.get(spec.exec, "command", [])
+_command(spec) := [word | some word in object.get(spec, ["exec", "command"], []); is_string(word)] if spec.exec
 
 # _script(command) is what `sh -c` is given; undefined for any other command.
 _script(command) := command[count(command) - 1] if {

@@ -48,6 +48,9 @@ func convert(node *yaml.Node, path []any, defects *[]Defect) (any, error) {
 			if err != nil {
 				return nil, err
 			}
+			if value == nil {
+				*defects = append(*defects, Defect{append(path[:len(path):len(path)], i), "an entry of a list is null"})
+			}
 			items[i] = value
 		}
 		return items, nil

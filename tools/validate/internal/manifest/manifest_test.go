@@ -85,6 +85,10 @@ func TestDefects(t *testing.T) {
 			head + "spec:\n  type: ClusterIP\n  type: NodePort\n",
 			[]any{"spec", "type"}, `the key "type" stands twice in the same mapping`,
 		},
+		"null in a list": {
+			"apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers: [null]\n",
+			[]any{"spec", "containers", 0}, "an entry of a list is null",
+		},
 		"mistyped": {
 			head + "spec:\n  ports:\n    - port: eighty\n",
 			nil, "the field spec.ports.port holds a string where the type wants int32",

@@ -49,10 +49,9 @@ deny contains result if {
 	some i, port in entry.container.ports
 	object.get(port, "name", "") == ""
 	result := {
-		"msg": sprintf("port %v of container %s of %s has no name", [
-			port.containerPort,
-			entry.container.name,
-			kubernetes.describe(input),
+		"msg": sprintf("port %v of %s has no name", [
+			object.get(port, "containerPort", "(no number)"),
+			kubernetes.describe_container(input, entry),
 		]),
 		"path": array.concat(entry.path, ["ports", i, "name"]),
 	}

@@ -25,10 +25,11 @@ func Find(root string) ([]string, error) {
 	var found []string
 	var problems []error
 	for _, entry := range entries {
-		if !entry.IsDir() || strings.HasPrefix(entry.Name(), ".") {
+		dir := filepath.Join(root, entry.Name())
+		// Stat, because an overlay may be a link to a directory.
+		if info, err := os.Stat(dir); strings.HasPrefix(entry.Name(), ".") || err == nil && !info.IsDir() {
 			continue
 		}
-		dir := filepath.Join(root, entry.Name())
 		below, err := findBelow(dir)
 		switch {
 		case err != nil:

@@ -91,10 +91,12 @@ func references(root *yaml.Node) []reference {
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		field, list := root.Content[i].Value, root.Content[i+1]
 		switch field {
-		case "resources", "components", "bases", "crds", "configurations":
+		case "resources", "components", "bases", "crds", "configurations", "generators", "transformers", "validators":
 			for _, entry := range list.Content {
 				add(field, entry)
 			}
+		case "openapi":
+			add(field, value(list, "path"))
 		case "patches", "replacements":
 			for _, entry := range list.Content {
 				add(field, value(entry, "path"))

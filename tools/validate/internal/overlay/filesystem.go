@@ -46,6 +46,9 @@ func (g *guardedFS) ReadFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseAliases(path, content); err != nil {
+		return nil, err
+	}
 	if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path)) {
 		if err := refuseRemote(path, content); err != nil {
 			return nil, err
@@ -70,29 +73,63 @@ func (e *inputError) Error() string {
 
 // refuseRemote reports the first entry of a kustomization that Kustomize would fetch or clone.
 func refuseRemote(path string, content []byte) error {
-	var document yaml.Node
-	if err := yaml.NewDecoder(bytes.NewReader(content)).Decode(&document); err != nil {
+	root, err := parseMapping(path, content)
+	if err != nil {
 		return nil // Kustomize reports broken YAML itself.
 	}
-	if len(document.Content) != 1 || document.Content[0].Kind != yaml.MappingNode {
-		return nil
-	}
-	fields := document.Content[0].Content
-	for i := 0; i+1 < len(fields); i += 2 {
-		switch fields[i].Value {
-		case "resources", "bases", "components", "generators", "transformers", "validators", "crds", "configurations":
-		default:
-			continue
-		}
-		for _, entry := range fields[i+1].Content {
-			if entry.Kind == yaml.ScalarNode && isRemote(filepath.Dir(path), entry.Value) {
-				return &inputError{path, entry.Line, fmt.Sprintf(
-					"%s: %q is remote; rendering is offline: install it as a prerequisite at a pinned version, or keep it in the tree",
-					fields[i].Value, entry.Value)}
-			}
+	for _, reference := range references(root) {
+		if isRemote(filepath.Dir(path), reference.path) {
+			return &inputError{path, reference.line, fmt.Sprintf(
+				"%s: %q is remote; rendering is offline: install it as a prerequisite at a pinned version, or keep it in the tree",
+				reference.field, reference.path)}
 		}
 	}
 	return nil
+}
+
+// maxNodes bounds what a file's aliases may expand to.
+const maxNodes = 1_000_000
+
+// refuseAliases reports aliases that Kustomize would follow for ever, or into more than memory holds.
+func refuseAliases(path string, content []byte) error {
+	if !bytes.ContainsRune(content, '&') || !bytes.ContainsRune(content, '*') {
+		return nil
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	for {
+		var document yaml.Node
+		if err := decoder.Decode(&document); err != nil {
+			return nil // The end, no YAML at all, or broken YAML, which Kustomize reports itself.
+		}
+		sizes := map[*yaml.Node]int{}
+		if size := expandedSize(&document, sizes); size < 0 {
+			return &inputError{path, 0, "an alias leads back to its own anchor"}
+		} else if size > maxNodes {
+			return &inputError{path, 0, fmt.Sprintf("its aliases expand to more than %d nodes", maxNodes)}
+		}
+	}
+}
+
+// expandedSize counts the nodes below node with aliases followed, no further than maxNodes; -1 means
+// that an alias leads back to its own anchor.
+func expandedSize(node *yaml.Node, sizes map[*yaml.Node]int) int {
+	if node.Kind == yaml.AliasNode {
+		return expandedSize(node.Alias, sizes)
+	}
+	if size, seen := sizes[node]; seen {
+		return size
+	}
+	sizes[node] = -1 // It is being counted: to come here again is a cycle.
+	size := 1
+	for _, child := range node.Content {
+		below := expandedSize(child, sizes)
+		if below < 0 {
+			return -1
+		}
+		size = min(size+below, maxNodes+1)
+	}
+	sizes[node] = size
+	return size
 }
 
 // isRemote follows Kustomize: what exists as a path is local; else a URL, or a path whose first

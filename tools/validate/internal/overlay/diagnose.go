@@ -91,13 +91,13 @@ func references(root *yaml.Node) []reference {
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		field, list := root.Content[i].Value, root.Content[i+1]
 		switch field {
-		case "resources", "components", "bases", "crds", "configurations", "generators", "transformers", "validators":
+		case "resources", "components", "bases", "crds", "configurations", "generators", "transformers", "validators", "patchesStrategicMerge":
 			for _, entry := range list.Content {
 				add(field, entry)
 			}
 		case "openapi":
 			add(field, value(list, "path"))
-		case "patches", "replacements":
+		case "patches", "patchesJson6902", "replacements":
 			for _, entry := range list.Content {
 				add(field, value(entry, "path"))
 			}

@@ -2,7 +2,11 @@ package build_test
 
 import (
 	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"context"
+	"crypto/sha512"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -224,6 +228,32 @@ func TestMissingArchive(t *testing.T) {
 	w.write(w.image("web", "image.yaml"), "version: \"1\"\narchive: {file: a.tgz, url: \"https://127.0.0.1:1/a.tgz\", size: 1, sha512: "+strings.Repeat("a", 128)+"}\n")
 	assert.Equal(t, map[string]build.Status{"base": build.Unchanged, "db": build.Unchanged, "web": build.NotBuilt}, w.build())
 	assert.NoFileExists(t, w.out("web.oci.tar"), "an image of former files does not stand in for it")
+}
+
+func TestArchive(t *testing.T) {
+	w := newWorld(t)
+	var content bytes.Buffer
+	z := gzip.NewWriter(&content)
+	tw := tar.NewWriter(z)
+	for _, name := range []string{"web-1/bin/web", "web-1/docs/manual"} {
+		require.NoError(t, tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755}))
+	}
+	require.NoError(t, tw.Close())
+	require.NoError(t, z.Close())
+	sum := sha512.Sum512(content.Bytes())
+	w.write(w.image("web", "image.yaml"), fmt.Sprintf(
+		"version: \"1\"\narchive: {file: a.tgz, url: \"https://127.0.0.1:1/a.tgz\", size: %d, sha512: %x, exclude: [docs]}\n", content.Len(), sum))
+	w.write(filepath.Join(w.builder.Downloads, "a.tgz"), content.String())
+	assert.Equal(t, allBuilt, w.build())
+	contexts, err := os.ReadFile(filepath.Join(w.fake, "contexts"))
+	require.NoError(t, err)
+	assert.Contains(t, string(contexts), "context/archive/bin:\nweb\n")
+	assert.NotContains(t, string(contexts), "manual")
+	assert.Equal(t, allUnchanged, w.build())
+
+	w.write(filepath.Join(w.builder.Downloads, "a.tgz"), strings.Repeat("x", content.Len()))
+	assert.Equal(t, map[string]build.Status{"base": build.Unchanged, "db": build.Unchanged, "web": build.Failed}, w.build(),
+		"a damaged archive is a failure, not an absence")
 }
 
 func TestInterruption(t *testing.T) {

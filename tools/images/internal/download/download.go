@@ -15,7 +15,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -120,7 +119,8 @@ func Verify(file string, a recipe.Archive) error {
 }
 
 // Unpack unpacks a gzip-compressed tar file into dir, without each path's first element and without
-// what exclude names. Nothing can leave dir.
+// what the patterns exclude match (path.Match; a folder takes with it all that is below). Nothing can
+// leave dir.
 func Unpack(file, dir string, exclude []string) (err error) {
 	in, err := os.Open(file)
 	if err != nil {
@@ -149,13 +149,29 @@ func Unpack(file, dir string, exclude []string) (err error) {
 			return fmt.Errorf("read %s: %w", file, err)
 		}
 		_, name, _ := strings.Cut(strings.TrimPrefix(path.Clean("/"+h.Name), "/"), "/")
-		if name == "" || slices.ContainsFunc(exclude, func(p string) bool { return name == p || strings.HasPrefix(name, p+"/") }) {
+		left, err := matches(exclude, name)
+		if err != nil {
+			return fmt.Errorf("unpack %s: %w", file, err)
+		}
+		if name == "" || left {
 			continue
 		}
 		if err := unpackEntry(root, name, h, r); err != nil {
 			return fmt.Errorf("unpack %s from %s: %w", h.Name, file, err)
 		}
 	}
+}
+
+// matches reports whether a pattern matches the name or a folder above it.
+func matches(patterns []string, name string) (bool, error) {
+	for ; name != "." && name != ""; name = path.Dir(name) {
+		for _, pattern := range patterns {
+			if ok, err := path.Match(pattern, name); ok || err != nil {
+				return ok, err
+			}
+		}
+	}
+	return false, nil
 }
 
 func unpackEntry(root *os.Root, name string, h *tar.Header, r io.Reader) error {

@@ -140,8 +140,12 @@ func TestUnpack(t *testing.T) {
 		tar.Header{Name: "grafana-1/docs/a/b", Typeflag: tar.TypeReg, Mode: 0o644},
 		tar.Header{Name: "grafana-1/documents", Typeflag: tar.TypeReg, Mode: 0o644},
 		tar.Header{Name: "grafana-1/link", Typeflag: tar.TypeSymlink, Linkname: "documents"},
-	), dir, []string{"docs"})
+		tar.Header{Name: "grafana-1/public/build/a.js", Typeflag: tar.TypeReg, Mode: 0o644},
+		tar.Header{Name: "grafana-1/public/build/a.js.map", Typeflag: tar.TypeReg, Mode: 0o644},
+	), dir, []string{"docs", "public/*/*.map"})
 	require.NoError(t, err)
+	assert.FileExists(t, filepath.Join(dir, "public", "build", "a.js"))
+	assert.NoFileExists(t, filepath.Join(dir, "public", "build", "a.js.map"))
 	info, err := os.Stat(filepath.Join(dir, "bin", "grafana"))
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o755), info.Mode())

@@ -58,7 +58,7 @@ type Program struct {
 func (p Program) Local() bool { return strings.HasPrefix(p.Package, "./") }
 
 // Archive is a file that a vendor publishes. Size is in bytes, SHA512 in hexadecimal. Exclude are
-// paths below the archive's first directory, with all that is below them.
+// patterns (path.Match) below the archive's first directory; a folder takes with it all that is in it.
 type Archive struct {
 	File    string   `json:"file"`
 	URL     string   `json:"url"`

@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
-	"sigs.k8s.io/kustomize/kyaml/resid"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
@@ -80,26 +79,27 @@ func FromOverlay(dir string) (map[string]Reference, error) {
 	return found, nil
 }
 
+// podSpecs is where objects have a pod's spec: Pods, workloads, CronJobs.
+var podSpecs = [][]string{{"spec"}, {"spec", "template", "spec"}, {"spec", "jobTemplate", "spec", "template", "spec"}}
+
 // collect returns every image of every pod template, once.
 func collect(rendered resmap.ResMap) ([]string, error) {
 	found := map[string]bool{}
 	for _, object := range rendered.Resources() {
-		id := object.CurId()
-		if id.Group != "apps" && id.Group != "batch" && id.Gvk != resid.NewGvk("", "v1", "Pod") {
-			continue
-		}
-		for _, list := range []string{"containers", "initContainers"} {
-			images, err := object.Pipe(yaml.Lookup("spec", "template", "spec", list))
-			if err != nil || images == nil {
-				continue
-			}
-			elements, err := images.Elements()
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", id, err)
-			}
-			for _, container := range elements {
-				if image := container.Field("image"); image != nil {
-					found[strings.TrimSpace(image.Value.YNode().Value)] = true
+		for _, spec := range podSpecs {
+			for _, list := range []string{"containers", "initContainers"} {
+				images, err := object.Pipe(yaml.Lookup(append(slices.Clone(spec), list)...))
+				if err != nil || images == nil {
+					continue // a field of that name of something else
+				}
+				elements, err := images.Elements()
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", object.CurId(), err)
+				}
+				for _, container := range elements {
+					if image := container.Field("image"); image != nil {
+						found[strings.TrimSpace(image.Value.YNode().Value)] = true
+					}
 				}
 			}
 		}

@@ -1,0 +1,53 @@
+# What people do here, one command each. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Building images and running them needs root.
+KEEP := PATH,MIRROR
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo --preserve-env=$(KEEP))
+BUILD := $(SUDO) go run ./tools/images
+ARCHIVES := $(CURDIR)/out/images
+
+# What `make images` and `make test-images` use besides Go, on Debian and Ubuntu.
+IMAGE_PACKAGES := buildah debian-archive-keyring gpg libdistro-info-perl mmdebstrap mount skopeo
+TEST_PACKAGES := iproute2 runc
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: deps
+deps: ## install the Debian packages that the other commands need
+	$(SUDO) apt-get update --quiet
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $(IMAGE_PACKAGES) $(TEST_PACKAGES)
+
+.PHONY: test
+test: ## everything that needs no image and no cluster
+	go vet ./...
+	go test ./...
+	go run ./tools/validate
+
+.PHONY: images
+images: ## build every image that changed (ARGS=--require-all, --locked, --force; MIRROR=…)
+	$(BUILD) build $(ARGS)
+
+image-%: ## build one image, as in make image-nginx
+	$(BUILD) build $(ARGS) $*
+
+.PHONY: lock
+lock: ## build every image anew with today's packages, and write images/lock.yaml
+	$(BUILD) lock $(ARGS)
+
+.PHONY: test-images
+test-images: ## run every image for real, with the configuration of base/, and look into its layers
+	$(SUDO) go test -tags imagetest -count=1 -v -run TestBuiltImages ./tools/images/internal/layers -archives $(ARCHIVES)
+	$(SUDO) go test -tags imagetest -count=1 -timeout 30m -v ./tools/images/internal/imagetest -archives $(ARCHIVES)
+
+.PHONY: load-minikube
+load-minikube: ## bring the images into the minikube cluster
+	$(BUILD) load minikube $(ARGS)
+
+.PHONY: clean
+clean: ## remove what was built
+	$(SUDO) rm -rf out

@@ -4,14 +4,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Building images and running them needs root.
-KEEP := PATH,MIRROR
-SUDO := $(if $(filter-out 0,$(shell id -u)),sudo --preserve-env=$(KEEP))
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH" "MIRROR=$$MIRROR")
 BUILD := $(SUDO) go run ./tools/images
-ARCHIVES := $(CURDIR)/out/images
 
-# What `make images` and `make test-images` use besides Go, on Debian and Ubuntu.
+# What `make images` and `make test-images` use besides Go, on Debian and Ubuntu. Docker's own packages
+# bring a runc, and conflict with the distribution's.
 IMAGE_PACKAGES := buildah debian-archive-keyring gpg libdistro-info-perl mmdebstrap mount skopeo
-TEST_PACKAGES := iproute2 runc
+TEST_PACKAGES := iproute2 $(if $(shell command -v runc),,runc)
 
 .PHONY: help
 help: ## this list
@@ -41,8 +40,8 @@ lock: ## build every image anew with today's packages, and write images/lock.yam
 
 .PHONY: test-images
 test-images: ## run every image for real, with the configuration of base/, and look into its layers
-	$(SUDO) go test -tags imagetest -count=1 -v -run TestBuiltImages ./tools/images/internal/layers -archives $(ARCHIVES)
-	$(SUDO) go test -tags imagetest -count=1 -timeout 30m -v ./tools/images/internal/imagetest -archives $(ARCHIVES)
+	$(SUDO) go test -tags imagetest -count=1 -v -run TestBuiltImages ./tools/images/internal/layers
+	$(SUDO) go test -tags imagetest -count=1 -timeout 30m -v ./tools/images/internal/imagetest
 
 .PHONY: load-minikube
 load-minikube: ## bring the images into the minikube cluster

@@ -41,7 +41,7 @@ lock: ## build every image anew with today's packages, and write images/lock.yam
 .PHONY: test-images
 test-images: ## run every image for real, with the configuration of base/, and look into its layers
 	$(SUDO) go test -tags imagetest -count=1 -v -run TestBuiltImages ./tools/images/internal/layers
-	$(SUDO) go test -tags imagetest -count=1 -timeout 30m -v ./tools/images/internal/imagetest
+	$(SUDO) go test -tags imagetest -count=1 -timeout 30m -parallel 8 -v ./tools/images/internal/imagetest
 
 .PHONY: load-minikube
 load-minikube: ## bring the images into the minikube cluster

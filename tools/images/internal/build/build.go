@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/ft-services/ft-services/tools/images/internal/command"
 	"github.com/ft-services/ft-services/tools/images/internal/download"
@@ -29,7 +30,7 @@ import (
 )
 
 // keyVersion changes when this package makes something else of the same files.
-const keyVersion = "1"
+const keyVersion = "2"
 
 // finishScript removes what only installing needed; it lies in the base image's folder.
 const finishScript = "finish.sh"
@@ -368,9 +369,26 @@ func (b *Builder) fillContext(r *recipe.Recipe, in inputs, dir string) error {
 		}
 	}
 	if in.archive != "" {
-		return download.Unpack(in.archive, filepath.Join(dir, "archive"), r.Archive.Exclude)
+		if err := download.Unpack(in.archive, filepath.Join(dir, "archive"), r.Archive.Exclude); err != nil {
+			return err
+		}
 	}
-	return nil
+	return setTimes(dir, b.Epoch)
+}
+
+// setTimes gives every file the same time: the checksums of folders in an image's history count times,
+// though the layer does not have them.
+func setTimes(dir string, epoch int64) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("fill the build context: %w", err)
+		}
+		times := []unix.Timespec{{Sec: epoch}, {Sec: epoch}}
+		if err := unix.UtimesNanoAt(unix.AT_FDCWD, path, times, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return fmt.Errorf("set the time of %s: %w", path, err)
+		}
+		return nil
+	})
 }
 
 // runBuildah builds the Dockerfile in a storage of its own, which holds the base image and nothing

@@ -205,6 +205,8 @@ func selfSigned(t *testing.T) (tls.Certificate, []byte) {
 // makeSecrets lets the pod `credentials` make them, once.
 func (b *bench) makeSecrets(t *testing.T) {
 	t.Helper()
+	b.making.Lock()
+	defer b.making.Unlock()
 	if len(b.store.data()) > 0 {
 		return
 	}

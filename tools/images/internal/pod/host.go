@@ -151,6 +151,22 @@ func (h *Host) NewClaim() (string, error) {
 	return directory, nil
 }
 
+// Unpack puts a workload's images on the disk, so that its start takes as long as on a node that has
+// them already.
+func (h *Host) Unpack(workload Workload) error {
+	if err := h.enter(); err != nil {
+		return err
+	}
+	defer h.leave()
+	spec := workload.Template.Spec
+	for _, container := range slices.Concat(spec.InitContainers, spec.Containers) {
+		if _, err := h.image(container.Image); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // image returns an image, unpacked when it is first asked for.
 func (h *Host) image(reference string) (*image, error) {
 	h.mu.Lock()
@@ -202,19 +218,33 @@ func remove(directory string, busy func() bool) error {
 }
 
 func removeOnce(ctx context.Context, directory string) error {
-	state := filepath.Join(directory, "runc")
-	containers, err := os.ReadDir(state)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := killContainers(ctx, filepath.Join(directory, "runc"), ""); err != nil {
 		return err
-	}
-	for _, container := range containers {
-		// `delete --force` kills only the first process where the pod shares its processes.
-		_ = runc(ctx, state, "kill", "--all", container.Name(), "KILL")
-		_ = runc(ctx, state, "delete", "--force", container.Name())
 	}
 	if err := killCgroup(cgroup(directory)); err != nil {
 		return err
 	}
+	return removeTree(directory)
+}
+
+// killContainers ends and removes the containers whose names begin so.
+func killContainers(ctx context.Context, state, prefix string) error {
+	containers, err := os.ReadDir(state)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("listing containers: %w", err)
+	}
+	for _, container := range containers {
+		if strings.HasPrefix(container.Name(), prefix) {
+			// `delete --force` kills only the first process where the pod shares its processes.
+			_ = runc(ctx, state, "kill", "--all", container.Name(), "KILL")
+			_ = runc(ctx, state, "delete", "--force", container.Name())
+		}
+	}
+	return nil
+}
+
+// removeTree removes a directory after what is mounted below it.
+func removeTree(directory string) error {
 	points, err := mountsBelow(directory)
 	if err != nil {
 		return err
@@ -225,8 +255,12 @@ func removeOnce(ctx context.Context, directory string) error {
 		}
 	}
 	// What is still mounted may be somebody's data.
-	if points, err = mountsBelow(directory); err != nil || len(points) > 0 {
-		return errors.Join(err, fmt.Errorf("still mounted: %s", points))
+	points, err = mountsBelow(directory)
+	if err != nil {
+		return err
+	}
+	if len(points) > 0 {
+		return fmt.Errorf("still mounted: %s", points)
 	}
 	return os.RemoveAll(directory)
 }

@@ -108,6 +108,8 @@ func parse(args []string) (options, string, error) {
 		err = &usageError{err}
 	case flags.NArg() > 0:
 		err = &usageError{fmt.Errorf("unexpected argument %q", flags.Arg(0))}
+	case o.address == "":
+		err = &usageError{errors.New("--address is missing")}
 	case o.config == "":
 		err = &usageError{errors.New("--config is missing")}
 	case o.interval <= 0:
@@ -154,6 +156,12 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 		Interval:  o.interval,
 		Log:       log,
 	})
+	log.Info("started", "namespace", o.namespace, "address", address, "secrets", len(secrets))
+	return serve(ctx, reconciler, listener, log)
+}
+
+// serve makes passes and answers for them until the context ends.
+func serve(ctx context.Context, reconciler *reconcile.Reconciler, listener net.Listener, log *slog.Logger) error {
 	server := &http.Server{Handler: health(reconciler), ReadHeaderTimeout: stopWithin}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
@@ -165,8 +173,6 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 		reconciler.Run(ctx)
 		close(stopped)
 	}()
-	log.Info("started", "namespace", o.namespace, "address", address, "secrets", len(secrets))
-
 	select {
 	case err := <-served:
 		cancel()

@@ -59,6 +59,7 @@ type Passwd struct {
 const (
 	minRandom = 16
 	maxRandom = 1024
+	maxDays   = 36500 // a century; three make more nanoseconds than a time.Duration holds
 )
 
 // Load reads and checks a declaration.
@@ -158,6 +159,9 @@ func (c Certificate) check(above map[string]Secret) error {
 func (v Validity) check() error {
 	if v.RenewBeforeDays < 1 || v.Days <= v.RenewBeforeDays {
 		return errors.New("renewBeforeDays must be at least 1 and less than days")
+	}
+	if v.Days > maxDays {
+		return fmt.Errorf("days must be at most %d", maxDays)
 	}
 	return nil
 }

@@ -43,6 +43,7 @@ func TestParseRefuses(t *testing.T) {
 		"relative homes":      {users + "- {name: x, values: {k: {passwd: {users: users, uid: 1, gid: 1, homes: h}}}}", "absolute path"},
 		"no name":             {"- {name: x, authority: {days: 9, renewBeforeDays: 1}}", "commonName is missing"},
 		"endless renewal":     {"- {name: x, authority: {commonName: x, days: 9, renewBeforeDays: 9}}", "less than days"},
+		"endless validity":    {"- {name: x, authority: {commonName: x, days: 36501, renewBeforeDays: 1}}", "days must be at most 36500"},
 		"never renewed":       {"- {name: x, authority: {commonName: x, days: 9}}", "at least 1"},
 		"an unknown issuer":   {"- {name: x, certificate: {authority: ca, services: [a], days: 9, renewBeforeDays: 1}}", `no authority "ca"`},
 		"no service":          {authority + "- {name: x, certificate: {authority: ca, days: 9, renewBeforeDays: 1}}", "services are missing"},

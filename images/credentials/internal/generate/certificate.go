@@ -45,11 +45,14 @@ func Authority(commonName string, now, until time.Time) (Pair, error) {
 	}, nil)
 }
 
-// Certificate makes a server certificate that is signed by the authority.
+// Certificate makes a server certificate that is signed by the authority and does not outlive it.
 func Certificate(authority Pair, server Server, now, until time.Time) (Pair, error) {
 	issuer, err := tls.X509KeyPair(authority.Certificate, authority.Key)
 	if err != nil {
 		return Pair{}, fmt.Errorf("reading the authority: %w", err)
+	}
+	if end := issuer.Leaf.NotAfter; end.Before(until) {
+		until = end
 	}
 	return sign(&x509.Certificate{
 		Subject:               pkix.Name{CommonName: server.Names[0]},
@@ -103,15 +106,20 @@ func CheckAuthority(pair Pair, now time.Time, soon time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if !certificate.IsCA {
+	if !certificate.BasicConstraintsValid || !certificate.IsCA {
 		return errors.New("it is no certificate authority")
+	}
+	// Without the extension a key is for every use.
+	if certificate.KeyUsage != 0 && certificate.KeyUsage&x509.KeyUsageCertSign == 0 {
+		return errors.New("its key must not sign certificates")
 	}
 	return nil
 }
 
-// CheckCertificate says why a server certificate must be made anew.
+// CheckCertificate says why a server certificate must be made anew. One that ends with its authority
+// need not until then: another would not last longer.
 func CheckCertificate(pair Pair, authority []byte, server Server, now time.Time, soon time.Duration) error {
-	certificate, err := leaf(pair, now, soon)
+	certificate, err := leaf(pair, now, 0)
 	if err != nil {
 		return err
 	}
@@ -125,6 +133,9 @@ func CheckCertificate(pair Pair, authority []byte, server Server, now time.Time,
 	}
 	if !bytes.Equal(certificate.RawIssuer, issuer.RawSubject) || certificate.CheckSignatureFrom(issuer) != nil {
 		return errors.New("another authority signed it")
+	}
+	if certificate.NotAfter.Before(issuer.NotAfter) && endsWithin(certificate, now, soon) {
+		return endsAt(certificate)
 	}
 	if !slices.Equal(certificate.DNSNames, server.Names) {
 		return errors.New("the names have changed")
@@ -143,8 +154,16 @@ func leaf(pair Pair, now time.Time, soon time.Duration) (*x509.Certificate, erro
 	switch {
 	case now.Before(parsed.Leaf.NotBefore):
 		return nil, fmt.Errorf("it is valid only from %s", parsed.Leaf.NotBefore.Format(time.RFC3339))
-	case !now.Before(parsed.Leaf.NotAfter.Add(-soon)):
-		return nil, fmt.Errorf("it ends at %s", parsed.Leaf.NotAfter.Format(time.RFC3339))
+	case endsWithin(parsed.Leaf, now, soon):
+		return nil, endsAt(parsed.Leaf)
 	}
 	return parsed.Leaf, nil
+}
+
+func endsWithin(certificate *x509.Certificate, now time.Time, soon time.Duration) bool {
+	return !now.Before(certificate.NotAfter.Add(-soon))
+}
+
+func endsAt(certificate *x509.Certificate) error {
+	return fmt.Errorf("it ends at %s", certificate.NotAfter.Format(time.RFC3339))
 }

@@ -96,6 +96,9 @@ func TestCertificates(t *testing.T) {
 		require.Error(t, err)
 	})
 
+	capped, err := generate.Certificate(authority, server, now, now.Add(101*day))
+	require.NoError(t, err)
+
 	other, err := generate.Authority("test", now, now.Add(100*day))
 	require.NoError(t, err)
 	for name, test := range map[string]struct {
@@ -108,6 +111,8 @@ func TestCertificates(t *testing.T) {
 		"good":                  {made, authority.Certificate, server, now, ""},
 		"good to the last hour": {made, authority.Certificate, server, now.Add(60*day - hour), ""},
 		"ends soon":             {made, authority.Certificate, server, now.Add(60*day + hour), "it ends at"},
+		"ends with its issuer":  {capped, authority.Certificate, server, now.Add(99 * day), ""},
+		"ended with its issuer": {capped, authority.Certificate, server, now.Add(100*day + hour), "it ends at"},
 		"from the future":       {made, authority.Certificate, server, now.Add(-day), "only from"},
 		"other names":           {made, authority.Certificate, generate.Server{Names: []string{"nginx"}, Address: server.Address}, now, "names have changed"},
 		"other address":         {made, authority.Certificate, generate.Server{Names: server.Names, Address: netip.MustParseAddr("192.0.2.8")}, now, "address has changed"},

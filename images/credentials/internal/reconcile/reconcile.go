@@ -233,7 +233,10 @@ func (r *Reconciler) completeCertificate(certificate config.Certificate, data ma
 	}
 	server := generate.Server{Names: r.names(certificate.Services), Address: r.Address}
 	now := r.Now()
-	reason := generate.CheckCertificate(pair(data), authority[corev1.TLSCertKey], server, now, days(certificate.RenewBeforeDays))
+	check := func(made generate.Pair) error {
+		return generate.CheckCertificate(made, authority[corev1.TLSCertKey], server, now, days(certificate.RenewBeforeDays))
+	}
+	reason := check(pair(data))
 	if reason == nil && !bytes.Equal(data[caKey], authority[corev1.TLSCertKey]) {
 		reason = errors.New("its copy of the authority is not the authority")
 	}
@@ -243,6 +246,10 @@ func (r *Reconciler) completeCertificate(certificate config.Certificate, data ma
 	made, err := generate.Certificate(pair(authority), server, now, now.Add(days(certificate.Days)))
 	if err != nil {
 		return "", err
+	}
+	// What does not pass now would not at the next pass either, and be made anew for ever.
+	if err := check(made); err != nil {
+		return "", fmt.Errorf("secret %s made an unusable certificate: %w", certificate.Authority, err)
 	}
 	data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey], data[caKey] = made.Certificate, made.Key, authority[corev1.TLSCertKey]
 	return reason.Error(), nil
@@ -313,10 +320,14 @@ func (r *Reconciler) checkForeign(declared config.Secret, data map[string][]byte
 			return fmt.Errorf("somebody else's, without the key %s", key)
 		}
 	}
-	if declared.Authority == nil && declared.Certificate == nil {
-		return nil
+	var err error
+	switch {
+	case declared.Authority != nil:
+		err = generate.CheckAuthority(pair(data), r.Now(), 0)
+	case declared.Certificate != nil:
+		err = generate.CheckPair(pair(data), r.Now(), 0)
 	}
-	if err := generate.CheckPair(pair(data), r.Now(), 0); err != nil {
+	if err != nil {
 		return fmt.Errorf("somebody else's, and %w", err)
 	}
 	return nil

@@ -3,7 +3,14 @@ package reconcile_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"log/slog"
+	"math/big"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -282,6 +289,66 @@ func TestLeavesOthersAlone(t *testing.T) {
 		require.ErrorContains(t, w.Pass(t.Context()), "secret server-tls: somebody else's, and it is unreadable")
 		require.Equal(t, "x", w.all()["server-tls/tls.crt"])
 	})
+}
+
+// foreignAuthority is the Secret "ca" as somebody else could have made it.
+func foreignAuthority(t *testing.T, template x509.Certificate) *corev1.Secret {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template.SerialNumber = big.NewInt(1)
+	template.Subject = pkix.Name{CommonName: "theirs"}
+	template.NotBefore = time.Now().Add(-time.Hour)
+	certificate, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
+	require.NoError(t, err)
+	encoded, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "ca", Namespace: namespace}, Data: map[string][]byte{
+		"tls.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}),
+		"tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}),
+	}}
+}
+
+func TestForeignAuthority(t *testing.T) {
+	year := time.Now().Add(365 * day)
+	authority := func(until time.Time, usage x509.KeyUsage) x509.Certificate {
+		return x509.Certificate{NotAfter: until, KeyUsage: usage, BasicConstraintsValid: true, IsCA: true}
+	}
+	for name, test := range map[string]struct {
+		template x509.Certificate
+		says     string
+	}{
+		"good":                      {authority(year, x509.KeyUsageCertSign), ""},
+		"for every use":             {authority(year, 0), ""},
+		"ends before a certificate": {authority(time.Now().Add(20*day), x509.KeyUsageCertSign), ""},
+		"must not sign":             {authority(year, x509.KeyUsageDigitalSignature), "its key must not sign certificates"},
+		"is none":                   {x509.Certificate{NotAfter: year, BasicConstraintsValid: true}, "it is no certificate authority"},
+		"does not say that it is":   {x509.Certificate{NotAfter: year, KeyUsage: x509.KeyUsageCertSign}, "it is no certificate authority"},
+		"has ended":                 {authority(time.Now().Add(-time.Minute), x509.KeyUsageCertSign), "it ends at"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			given := foreignAuthority(t, test.template)
+			w := newWorld(t, given)
+			for range 3 {
+				if test.says == "" {
+					w.pass()
+					continue
+				}
+				require.ErrorContains(t, w.Pass(t.Context()), "secret ca: somebody else's, and "+test.says)
+				require.Error(t, w.Ready())
+			}
+			require.Equal(t, given, w.get("ca"))
+			require.LessOrEqual(t, w.writes(), len(w.options.Secrets)-1, "nothing is written twice")
+			if test.says != "" {
+				require.NotContains(t, w.all(), "server-tls/tls.crt")
+				return
+			}
+			block, _ := pem.Decode([]byte(w.all()["server-tls/tls.crt"]))
+			made, err := x509.ParseCertificate(block.Bytes)
+			require.NoError(t, err)
+			require.False(t, made.NotAfter.After(test.template.NotAfter), "it does not outlive its authority")
+		})
+	}
 }
 
 func TestTwoAtOnce(t *testing.T) {

@@ -23,7 +23,7 @@ func BenchmarkValidate(b *testing.B) {
 func BenchmarkRender(b *testing.B) {
 	overlay.Warm()
 	for b.Loop() {
-		_, err := overlay.Render("../../overlays/minikube")
+		_, err := overlay.Render(context.Background(), "../../overlays/minikube")
 		require.NoError(b, err)
 	}
 }

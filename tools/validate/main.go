@@ -4,16 +4,25 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/cli"
+	"github.com/ft-services/ft-services/tools/validate/internal/offline"
 )
 
-func main() {
+func main() { os.Exit(start()) }
+
+func start() int {
+	if err := offline.Enter(); err != nil {
+		fmt.Fprintf(os.Stderr, "validate: %v\n", err)
+		return cli.ExitFailed
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := cli.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	defer stop()
+	// One build cannot be interrupted: a second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	return cli.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }

@@ -1,40 +1,51 @@
 package main_test
 
 import (
+	"bytes"
 	"errors"
 	"flag"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"context"
-	"github.com/ft-services/ft-services/tools/validate/internal/cli"
+	command "github.com/ft-services/ft-services/tools/validate"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"validate": func() {
-			os.Exit(cli.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
-		},
-	})
+	testscript.Main(m, map[string]func(){"validate": command.Main})
 }
 
 // TestScripts runs the command as its users do. Every script starts in a copy of testdata/tree: one
-// sound overlay and one policy.
+// sound overlay and one policy. What $REMOTE names is a server that nobody may ask for anything.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
+			var asked atomic.Int32
+			server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+			env.Setenv("REMOTE", server.URL)
+			env.Defer(func() {
+				server.Close()
+				if n := asked.Load(); n > 0 {
+					t.Errorf("the server was asked %d times", n)
+				}
+			})
 			return os.CopyFS(env.WorkDir, os.DirFS("testdata/tree"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
+			"fifo":  fifo,
+			"fill":  fill,
 			"junk":  junk,
 		},
 	})
@@ -71,4 +82,24 @@ func junk(ts *testscript.TestScript, neg bool, args []string) {
 		content[i] = byte(i*i + i>>8)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), content, 0o600))
+}
+
+// fill writes the server's URL where the files say REMOTE: fill overlays/bad/kustomization.yaml
+func fill(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: fill file…")
+	}
+	for _, file := range args {
+		content := bytes.ReplaceAll([]byte(ts.ReadFile(file)), []byte("REMOTE"), []byte(ts.Getenv("REMOTE")))
+		ts.Check(os.WriteFile(ts.MkAbs(file), content, 0o600))
+	}
+}
+
+// fifo makes a pipe that nobody writes to: fifo facts.yaml
+func fifo(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: fifo file")
+	}
+	_ = os.Remove(ts.MkAbs(args[0]))
+	ts.Check(syscall.Mkfifo(ts.MkAbs(args[0]), 0o600))
 }

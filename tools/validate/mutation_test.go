@@ -64,6 +64,13 @@ func TestMutations(t *testing.T) {
 
 	overlays, err := overlay.Find("../../overlays")
 	require.NoError(t, err)
+	names := map[string]bool{"": true}
+	for _, dir := range overlays {
+		names[filepath.Base(dir)] = true
+	}
+	for _, each := range mutations {
+		require.True(t, names[each.Overlay], "%s: there is no overlay %s", each.Name, each.Overlay)
+	}
 	var score scoreboard
 	t.Cleanup(func() { score.print(t) })
 	for _, dir := range overlays {
@@ -124,7 +131,7 @@ func loadMutations(t *testing.T) []mutation {
 
 func renderObjects(t *testing.T, dir string, decoder *manifest.Decoder) []map[string]any {
 	t.Helper()
-	rendered, err := overlay.Render(dir)
+	rendered, err := overlay.Render(t.Context(), dir)
 	require.NoError(t, err)
 	var objects []map[string]any
 	for _, resource := range rendered.Resources() {
@@ -190,8 +197,8 @@ func (m mutation) find(t *testing.T, objects []map[string]any) int {
 		object := manifest.New(fields)
 		name := object.Name
 		// The hash of a generated ConfigMap changes with its content.
-		if object.Kind == "ConfigMap" {
-			name = name[:strings.LastIndex(name, "-")]
+		if hash := strings.LastIndex(name, "-"); object.Kind == "ConfigMap" && hash >= 0 {
+			name = name[:hash]
 		}
 		short, full := object.Kind+"/"+name, object.Kind+"/"+object.Namespace+"/"+name
 		if m.Object == short || m.Object == full || m.Object == object.String() {
@@ -205,6 +212,9 @@ func (m mutation) find(t *testing.T, objects []map[string]any) int {
 // apply carries the operation out on value, which lies above segments, and returns what takes
 // value's place.
 func (o operation) apply(value any, segments []string) (any, error) {
+	if !slices.Contains([]string{"add", "remove", "replace"}, o.Op) {
+		return nil, fmt.Errorf("unknown operation %q", o.Op)
+	}
 	segment := strings.NewReplacer("~1", "/", "~0", "~").Replace(segments[0])
 	last := len(segments) == 1
 	switch parent := value.(type) {
@@ -286,4 +296,43 @@ func normalize(value any) any {
 		}
 	}
 	return value
+}
+
+// TestOperations keeps the table's own tools honest.
+func TestOperations(t *testing.T) {
+	for name, test := range map[string]struct {
+		step operation
+		want any
+		says string
+	}{
+		"add a key":         {operation{"add", "/b", 1.0}, map[string]any{"a": []any{"x", "y"}, "b": int64(1)}, ""},
+		"add an entry":      {operation{"add", "/a/-", "z"}, map[string]any{"a": []any{"x", "y", "z"}}, ""},
+		"insert an entry":   {operation{"add", "/a/0", "z"}, map[string]any{"a": []any{"z", "x", "y"}}, ""},
+		"remove an entry":   {operation{"remove", "/a/0", nil}, map[string]any{"a": []any{"y"}}, ""},
+		"replace an entry":  {operation{"replace", "/a/1", "z"}, map[string]any{"a": []any{"x", "z"}}, ""},
+		"replace nothing":   {operation{"replace", "/b", "z"}, nil, "does not exist"},
+		"remove nothing":    {operation{"remove", "/b", nil}, nil, "does not exist"},
+		"no such entry":     {operation{"replace", "/a/2", "z"}, nil, "is no index"},
+		"unknown operation": {operation{"repalce", "/a/1", "z"}, nil, `unknown operation "repalce"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			segments := strings.Split(strings.TrimPrefix(test.step.Path, "/"), "/")
+			got, err := test.step.apply(map[string]any{"a": []any{"x", "y"}}, segments)
+			if test.says != "" {
+				require.ErrorContains(t, err, test.says)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, test.want, got)
+		})
+	}
+}
+
+func TestFindsConfigMapsWithAndWithoutAHash(t *testing.T) {
+	configMap := func(name string) map[string]any {
+		return map[string]any{"kind": "ConfigMap", "metadata": map[string]any{"name": name}}
+	}
+	objects := []map[string]any{configMap("plain"), configMap("pages-abc123")}
+	require.Equal(t, 0, mutation{Object: "ConfigMap/plain"}.find(t, objects))
+	require.Equal(t, 1, mutation{Object: "ConfigMap/pages"}.find(t, objects))
 }

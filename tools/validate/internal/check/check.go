@@ -3,7 +3,9 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -24,39 +26,65 @@ type Checker struct {
 	Policies *policy.Set
 	Decoder  *manifest.Decoder
 	Waivers  *waiver.List
+	// All says that Run is given every overlay there is: then a waiver without a finding is of no use.
+	All bool
 }
 
 // Run checks the overlays concurrently and reports them in the order given. An overlay that cannot be
-// checked has its Error set and does not keep the others from being checked.
+// checked, or not wholly, has its Error set and does not keep the others from being checked.
 func (c *Checker) Run(ctx context.Context, dirs []string) *report.Report {
 	overlay.Warm()
-	outcomes := make([]report.Overlay, len(dirs))
+	outcomes := make([]outcome, len(dirs))
 	var group sync.WaitGroup
 	for i, dir := range dirs {
 		group.Go(func() {
-			outcomes[i] = report.Overlay{Name: dir, Findings: []report.Finding{}}
+			outcomes[i].report = report.Overlay{Name: dir, Findings: []report.Finding{}}
 			if err := c.checkOne(ctx, &outcomes[i]); err != nil {
-				outcomes[i] = report.Overlay{Name: dir, Findings: []report.Finding{}, Error: err.Error()}
+				outcomes[i].fail(err)
 			}
 		})
 	}
 	group.Wait()
 
-	result := &report.Report{Overlays: outcomes, Policies: len(c.Policies.Policies())}
-	c.waive(result)
+	result := &report.Report{Policies: len(c.Policies.Policies())}
+	for i := range outcomes {
+		c.waive(&outcomes[i])
+		result.Overlays = append(result.Overlays, outcomes[i].report)
+	}
+	result.Warnings = c.warnings(result)
 	return result
 }
 
-func (c *Checker) checkOne(ctx context.Context, outcome *report.Overlay) error {
-	rendered, err := overlay.Render(outcome.Name)
+// outcome is what is known of an overlay before the waivers are looked at.
+type outcome struct {
+	report report.Overlay
+	failed []failure
+}
+
+// failure is why the policies could not be evaluated on an object.
+type failure struct {
+	object string
+	err    error
+}
+
+func (o *outcome) fail(err error) {
+	if o.report.Error != "" {
+		o.report.Error += "\n"
+	}
+	o.report.Error += err.Error()
+}
+
+func (c *Checker) checkOne(ctx context.Context, outcome *outcome) error {
+	name := outcome.report.Name
+	rendered, err := overlay.Render(ctx, name)
 	if err != nil {
 		return err
 	}
 	resources := rendered.Resources()
 	if len(resources) == 0 {
-		return fmt.Errorf("rendering %s: it yields no object", outcome.Name)
+		return fmt.Errorf("rendering %s: it yields no object", name)
 	}
-	outcome.Objects = len(resources)
+	outcome.report.Objects = len(resources)
 
 	objects := make([]*manifest.Object, len(resources))
 	values := make([]map[string]any, len(resources))
@@ -64,7 +92,7 @@ func (c *Checker) checkOne(ctx context.Context, outcome *report.Overlay) error {
 	for i, resource := range resources {
 		object, defects, err := c.Decoder.Decode(&resource.RNode)
 		if err != nil {
-			return fmt.Errorf("decoding %s: %w", outcome.Name, err)
+			return fmt.Errorf("decoding %s: %w", name, err)
 		}
 		objects[i], values[i] = object, object.Value
 		for _, defect := range defects {
@@ -78,8 +106,11 @@ func (c *Checker) checkOne(ctx context.Context, outcome *report.Overlay) error {
 		}
 	}
 	results, err := c.Policies.Evaluate(ctx, values)
-	// A policy may stumble over a value of the wrong type, which is a finding already.
-	if err != nil && (len(found) == 0 || ctx.Err() != nil) {
+	if failures := (policy.Failures)(nil); errors.As(err, &failures) {
+		for _, i := range slices.Sorted(maps.Keys(failures)) {
+			outcome.failed = append(outcome.failed, failure{objects[i].String(), failures[i]})
+		}
+	} else if err != nil {
 		return err
 	}
 	for _, result := range results {
@@ -96,17 +127,17 @@ func (c *Checker) checkOne(ctx context.Context, outcome *report.Overlay) error {
 	if len(found) == 0 {
 		return nil
 	}
-	sources, err := rendered.Sources()
+	sources, err := rendered.Sources(ctx)
 	if err != nil {
-		return err
+		sources = make([]string, len(objects)) // The findings stand without it.
 	}
 	slices.SortStableFunc(found, func(a, b located) int { return a.object - b.object })
 	for _, item := range found {
 		item.finding.Object = objects[item.object].String()
 		item.finding.Source = sources[item.object]
-		outcome.Findings = append(outcome.Findings, item.finding)
+		outcome.report.Findings = append(outcome.report.Findings, item.finding)
 	}
-	return nil
+	return err
 }
 
 // located is a finding and the index of its object.
@@ -117,22 +148,42 @@ type located struct {
 
 // waive runs after all overlays, in their order, so that the outcome does not depend on which of them
 // was done first.
-func (c *Checker) waive(result *report.Report) {
-	failed := false
-	for i := range result.Overlays {
-		checked := &result.Overlays[i]
-		failed = failed || checked.Error != ""
-		for j := range checked.Findings {
-			finding := &checked.Findings[j]
-			if reason, excused := c.Waivers.Excuse(finding.Policy, checked.Name, finding.Object); excused {
-				finding.Waived = reason
-			}
+func (c *Checker) waive(outcome *outcome) {
+	defective := map[string]bool{}
+	for i := range outcome.report.Findings {
+		finding := &outcome.report.Findings[i]
+		reason, excused := c.Waivers.Excuse(finding.Policy, outcome.report.Name, finding.Object)
+		if excused {
+			finding.Waived = reason
+		} else if finding.Policy == SchemaPolicy {
+			defective[finding.Object] = true
 		}
 	}
-	if failed {
-		return // What was not checked may be what the waiver is for.
+	var said []string
+	for _, failure := range outcome.failed {
+		// A policy may stumble over a value of the wrong type, which fails the run as a finding already.
+		// One policy stumbles over many objects with the same words.
+		if text := failure.err.Error(); !defective[failure.object] && !slices.Contains(said, text) {
+			said = append(said, text)
+			outcome.fail(fmt.Errorf("%w (%s)", failure.err, failure.object))
+		}
 	}
-	for _, unused := range c.Waivers.Unused() {
-		result.Warnings = append(result.Warnings, fmt.Sprintf("the waiver of %s on %s covers nothing; remove it", unused.Policy, unused.Object))
+}
+
+func (c *Checker) warnings(result *report.Report) []string {
+	var warnings []string
+	for _, ended := range c.Waivers.Ended() {
+		warnings = append(warnings, fmt.Sprintf("the waiver of %s on %s ended on %s", ended.Policy, ended.Object, ended.Expires))
 	}
+	var checked []string
+	for _, overlay := range result.Overlays {
+		if overlay.Error != "" {
+			return warnings // What was not checked may be what a waiver is for.
+		}
+		checked = append(checked, overlay.Name)
+	}
+	for _, unused := range c.Waivers.Unused(checked, c.All) {
+		warnings = append(warnings, fmt.Sprintf("the waiver of %s on %s covers nothing; remove it", unused.Policy, unused.Object))
+	}
+	return warnings
 }

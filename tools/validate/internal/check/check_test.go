@@ -80,3 +80,10 @@ func TestAnOverlayWithoutObjectsFails(t *testing.T) {
 	result := newChecker(t).Run(context.Background(), []string{dir})
 	assert.Contains(t, result.Overlays[0].Error, "yields no object")
 }
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	result := newChecker(t).Run(ctx, []string{"../../testdata/tree/overlays/good"})
+	assert.Contains(t, result.Overlays[0].Error, "context canceled")
+}

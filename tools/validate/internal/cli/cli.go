@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -82,7 +83,7 @@ func parse(args []string) (options, string, error) {
 	flags := pflag.NewFlagSet("validate", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.SortFlags = false
-	flags.StringVarP(&o.output, "output", "o", "text", "format of the report: "+strings.Join(formatNames(), " or "))
+	flags.StringVarP(&o.output, "output", "o", "text", "format of the report, and of the list of policies: "+strings.Join(formatNames(), " or "))
 	flags.StringVar(&o.policies, "policies", "policies", "`directory` of the policies")
 	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" among the policies, if there is one)")
 	flags.BoolVar(&o.render, "render", false, "print the rendered overlay instead of checking it")
@@ -100,6 +101,9 @@ func parse(args []string) (options, string, error) {
 	}
 	if o.render && len(o.overlays) != 1 {
 		return o, help, &usageError{"--render takes exactly one overlay"}
+	}
+	if o.render && o.listPolicies {
+		return o, help, &usageError{"--render and --list-policies exclude each other"}
 	}
 	return o, help, nil
 }
@@ -134,14 +138,14 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func run(ctx context.Context, o options, stdout io.Writer) (int, error) {
 	if o.render {
-		return ExitClean, render(o.overlays[0], stdout)
+		return ExitClean, render(ctx, o.overlays[0], stdout)
 	}
 	policies, err := policy.Load(o.policies)
 	if err != nil {
 		return ExitFailed, err
 	}
 	if o.listPolicies {
-		return ExitClean, listPolicies(policies, stdout)
+		return ExitClean, listPolicies(policies, o.output, stdout)
 	}
 	waivers, err := loadWaivers(o)
 	if err != nil {
@@ -152,17 +156,20 @@ func run(ctx context.Context, o options, stdout io.Writer) (int, error) {
 		return ExitFailed, err
 	}
 	overlays, err := choose(o.overlays)
-	if err != nil && len(overlays) == 0 {
+	if err != nil {
 		return ExitFailed, err
 	}
-	checker := &check.Checker{Policies: policies, Decoder: manifest.NewDecoder(schemas), Waivers: waivers}
+	checker := &check.Checker{
+		Policies: policies,
+		Decoder:  manifest.NewDecoder(schemas),
+		Waivers:  waivers,
+		All:      len(o.overlays) == 0,
+	}
 	result := checker.Run(ctx, overlays)
-	if writeErr := report.Formats()[o.output](stdout, result, showsColor(stdout)); writeErr != nil {
-		return ExitFailed, errors.Join(err, writeErr)
+	if err := report.Formats()[o.output](stdout, result, showsColor(stdout)); err != nil {
+		return ExitFailed, err
 	}
 	switch counts := result.Count(); {
-	case err != nil:
-		return ExitFailed, err
 	case counts.Failed > 0:
 		return ExitFailed, nil
 	case counts.Errors > 0:
@@ -192,8 +199,8 @@ func loadWaivers(o options) (*waiver.List, error) {
 	return waiver.Load(filepath.Join(o.policies, policy.WaiversFile), true, time.Now().UTC())
 }
 
-func render(dir string, stdout io.Writer) error {
-	rendered, err := overlay.Render(filepath.Clean(dir))
+func render(ctx context.Context, dir string, stdout io.Writer) error {
+	rendered, err := overlay.Render(ctx, filepath.Clean(dir))
 	if err != nil {
 		return err
 	}
@@ -207,7 +214,16 @@ func render(dir string, stdout io.Writer) error {
 	return nil
 }
 
-func listPolicies(policies *policy.Set, stdout io.Writer) error {
+func listPolicies(policies *policy.Set, output string, stdout io.Writer) error {
+	if output == "json" {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(policies.Policies()); err != nil {
+			return fmt.Errorf("printing the policies as JSON: %w", err)
+		}
+		return nil
+	}
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "POLICY\tSEVERITY\tREQUIREMENTS\tTITLE")
 	for _, each := range policies.Policies() {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	apischema "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/kubectl/pkg/scheme"
@@ -97,10 +98,10 @@ func (d *Decoder) Check(object *Object) ([]Defect, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", object, err)
 	}
-	_, _, err = d.builtin.Decode(text, nil, nil)
+	typed, _, err := d.builtin.Decode(text, nil, nil)
 	switch {
 	case err == nil:
-		return nil, nil
+		return removed(object, typed), nil
 	case runtime.IsNotRegisteredError(err):
 		violations, err := d.schemas.Validate(group, version, object.Kind, object.Value)
 		if errors.Is(err, schema.ErrUnknownKind) {
@@ -117,14 +118,30 @@ func (d *Decoder) Check(object *Object) ([]Defect, error) {
 	case runtime.IsMissingKind(err), runtime.IsMissingVersion(err):
 		return []Defect{{Text: "apiVersion or kind is missing"}}, nil
 	}
-	if strict, ok := runtime.AsStrictDecodingError(err); ok {
-		var defects []Defect
-		for _, err := range strict.Errors() {
-			defects = append(defects, fieldDefect(err.Error()))
-		}
-		return defects, nil
+	return fieldDefects(object, typeOf(object), err), nil
+}
+
+// removedBefore is the minor version of Kubernetes 1 whose types the decoder knows.
+const removedBefore = 36
+
+// removed says when Kubernetes no longer serves the object's type, which its clients still know.
+func removed(object *Object, typed runtime.Object) []Defect {
+	lifecycle, ends := typed.(interface{ APILifecycleRemoved() (major, minor int) })
+	if !ends {
+		return nil
 	}
-	return []Defect{typeDefect(err.Error())}, nil
+	major, minor := lifecycle.APILifecycleRemoved()
+	if major != 1 || minor > removedBefore {
+		return nil
+	}
+	text := fmt.Sprintf("Kubernetes %d.%d has removed %s %s", major, minor, object.APIVersion, object.Kind)
+	if follows, known := typed.(interface {
+		APILifecycleReplacement() apischema.GroupVersionKind
+	}); known {
+		version, kind := follows.APILifecycleReplacement().ToAPIVersionAndKind()
+		text += fmt.Sprintf("; use %s %s", version, kind)
+	}
+	return []Defect{{Path: []any{"apiVersion"}, Text: text}}
 }
 
 func splitAPIVersion(apiVersion string) (group, version string) {

@@ -1,6 +1,8 @@
 package manifest_test
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -91,7 +93,38 @@ func TestDefects(t *testing.T) {
 		},
 		"mistyped": {
 			head + "spec:\n  ports:\n    - port: eighty\n",
-			nil, "the field spec.ports.port holds a string where the type wants int32",
+			[]any{"spec", "ports", 0, "port"}, `the field "port" holds a string where the type wants int32`,
+		},
+		"a key with dots": {
+			"apiVersion: v1\nkind: Service\nmetadata: {name: web, labels: {a.b/c: 5}}\n",
+			[]any{"metadata", "labels", "a.b/c"}, `the field "a.b/c" holds the number 5 where the type wants a string`,
+		},
+		"a number that is too large": {
+			head + "spec:\n  ports:\n    - {port: 80}\n    - {port: 4294967296}\n",
+			[]any{"spec", "ports", 1, "port"}, `the field "port" holds the number 4294967296 where the type wants int32`,
+		},
+		"a list for a mapping": {
+			head + "spec: []\n", []any{"spec"}, `the field "spec" holds a list where the type wants a mapping`,
+		},
+		"a text for a list": {
+			"apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers: [{name: web, args: serve}]\n",
+			[]any{"spec", "containers", 0, "args"}, `holds a string where the type wants a list`,
+		},
+		"an item of a list": {
+			"apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers: [{name: web, args: [serve, true]}]\n",
+			[]any{"spec", "containers", 0, "args", 1}, `the field [1] holds a bool where the type wants a string`,
+		},
+		"no base64": {
+			"apiVersion: v1\nkind: Secret\nmetadata: {name: web}\ndata: {a: '?'}\n",
+			[]any{"data", "a"}, `the field "a" holds text that is no base64`,
+		},
+		"a quantity": {
+			"apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers: [{name: web, resources: {limits: {cpu: much}}}]\n",
+			[]any{"spec", "containers", 0, "resources", "limits", "cpu"}, `the field "cpu" does not hold a Quantity: `,
+		},
+		"a removed version": {
+			"apiVersion: policy/v1beta1\nkind: PodDisruptionBudget\nmetadata: {name: web}\n",
+			[]any{"apiVersion"}, "Kubernetes 1.25 has removed policy/v1beta1 PodDisruptionBudget; use policy/v1 PodDisruptionBudget",
 		},
 		"unknown kind": {
 			"apiVersion: v1\nkind: Servise\nmetadata: {name: web}\n",
@@ -135,4 +168,41 @@ func TestDecodeBoundsDepth(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = manifest.NewDecoder(schemas).Decode(node)
 	assert.ErrorContains(t, err, "nested deeper than 500 levels")
+}
+
+func TestEveryDefectIsFound(t *testing.T) {
+	_, defects := decode(t, `
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  typo: x
+  type: 7
+  ports:
+    - {port: eighty, targetPort: http, nodePort: [1]}
+    - {port: 80, prot: TCP}
+`)
+	var paths [][]any
+	for _, defect := range defects {
+		paths = append(paths, defect.Path)
+	}
+	assert.Equal(t, [][]any{
+		{"spec", "ports", 0, "nodePort"},
+		{"spec", "ports", 0, "port"},
+		{"spec", "ports", 1, "prot"},
+		{"spec", "type"},
+		{"spec", "typo"},
+	}, paths)
+}
+
+func TestVersionsThatAreStillServed(t *testing.T) {
+	_, defects := decode(t, "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: web}\n")
+	assert.Empty(t, defects)
+}
+
+// TestRemovedBefore holds the version up to which removals count to the module that knows of them.
+func TestRemovedBefore(t *testing.T) {
+	text, err := os.ReadFile("../../../../go.mod")
+	require.NoError(t, err)
+	assert.Contains(t, string(text), fmt.Sprintf("k8s.io/api v0.%d.", manifest.RemovedBefore))
 }

@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,15 +24,15 @@ const maxTrials = 200
 // line; diagnose therefore walks down to the innermost kustomization that fails, reads what that
 // refers to, and as a last means leaves out one entry after another until the rest builds. It runs
 // only after a failure.
-func diagnose(dir string, cause error) error {
-	return (&diagnosis{}).of(dir, cause)
+func diagnose(ctx context.Context, dir string, cause error) error {
+	return (&diagnosis{}).of(ctx, dir, cause)
 }
 
 type diagnosis struct {
 	stack []string // the directories from the overlay down to the one looked at
 }
 
-func (d *diagnosis) of(dir string, cause error) error {
+func (d *diagnosis) of(ctx context.Context, dir string, cause error) error {
 	file := kustomizationFile(dir)
 	if file == "" {
 		return notAnOverlay(dir)
@@ -48,7 +49,7 @@ func (d *diagnosis) of(dir string, cause error) error {
 	defer func() { d.stack = d.stack[:len(d.stack)-1] }()
 
 	for _, reference := range references(root) {
-		if err := d.check(dir, file, reference); err != nil {
+		if err := d.check(ctx, dir, file, reference); err != nil {
 			return err
 		}
 	}
@@ -56,7 +57,7 @@ func (d *diagnosis) of(dir string, cause error) error {
 	if match := unknownField.FindStringSubmatch(message); match != nil {
 		return &inputError{file, lineOfKey(root, match[1]), message}
 	}
-	return &inputError{file, culprit(dir, file, root), message}
+	return &inputError{file, culprit(ctx, dir, file, root), message}
 }
 
 var unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
@@ -83,34 +84,38 @@ type reference struct {
 
 func references(root *yaml.Node) []reference {
 	var found []reference
-	add := func(field string, node *yaml.Node) {
-		if node != nil && node.Kind == yaml.ScalarNode && node.Value != "" && !strings.Contains(node.Value, "\n") {
-			found = append(found, reference{field, node.Value, node.Line})
+	add := func(field string, node *yaml.Node, prefixed bool) {
+		if node == nil {
+			return
+		}
+		path := followed(node).Value
+		if _, after, named := strings.Cut(path, "="); named && prefixed {
+			path = after
+		}
+		if path != "" && !strings.Contains(path, "\n") {
+			found = append(found, reference{field, path, node.Line})
 		}
 	}
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		field, list := root.Content[i].Value, root.Content[i+1]
-		switch field {
-		case "resources", "components", "bases", "crds", "configurations", "generators", "transformers", "validators", "patchesStrategicMerge":
-			for _, entry := range list.Content {
-				add(field, entry)
+		list := followed(root.Content[i+1])
+		switch field := root.Content[i].Value; strings.ToLower(field) {
+		case "resources", "components", "bases", "crds", "configurations", "generators", "transformers", "validators", "patchesstrategicmerge":
+			for _, item := range list.Content {
+				add(field, item, false)
 			}
 		case "openapi":
-			add(field, value(list, "path"))
-		case "patches", "patchesJson6902", "replacements":
-			for _, entry := range list.Content {
-				add(field, value(entry, "path"))
+			add(field, entry(list, "path"), false)
+		case "patches", "patchesjson6902", "replacements":
+			for _, item := range list.Content {
+				add(field, entry(item, "path"), false)
 			}
-		case "configMapGenerator", "secretGenerator":
-			for _, entry := range list.Content {
+		case "configmapgenerator", "secretgenerator":
+			for _, item := range list.Content {
+				add(field, entry(item, "env"), false)
 				for _, key := range []string{"files", "envs"} {
-					if files := value(entry, key); files != nil {
-						for _, file := range files.Content {
-							source := *file
-							if _, path, named := strings.Cut(source.Value, "="); named {
-								source.Value = path
-							}
-							add(field, &source)
+					if files := entry(item, key); files != nil {
+						for _, file := range followed(files).Content {
+							add(field, file, true)
 						}
 					}
 				}
@@ -120,8 +125,30 @@ func references(root *yaml.Node) []reference {
 	return found
 }
 
+// followed is the node itself, or the one that an alias stands for.
+func followed(node *yaml.Node) *yaml.Node {
+	if node.Kind == yaml.AliasNode {
+		return node.Alias
+	}
+	return node
+}
+
+// entry is value for a kustomization, whose keys Kustomize reads in any case.
+func entry(node *yaml.Node, key string) *yaml.Node {
+	if node == nil {
+		return nil
+	}
+	node = followed(node)
+	for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
+		if strings.EqualFold(node.Content[i].Value, key) {
+			return node.Content[i+1]
+		}
+	}
+	return nil
+}
+
 // check looks at what a reference leads to.
-func (d *diagnosis) check(dir, file string, ref reference) error {
+func (d *diagnosis) check(ctx context.Context, dir, file string, ref reference) error {
 	at := func(format string, args ...any) error {
 		return &inputError{file, ref.line, ref.field + ": " + fmt.Sprintf(format, args...)}
 	}
@@ -130,13 +157,14 @@ func (d *diagnosis) check(dir, file string, ref reference) error {
 	if err != nil {
 		return at("%s: %v", ref.path, explainPath(err))
 	}
-	nested := ref.field == "resources" || ref.field == "components" || ref.field == "bases"
+	field := strings.ToLower(ref.field)
+	nested := field == "resources" || field == "components" || field == "bases"
 	if !info.IsDir() {
 		content, err := newGuardedFS().ReadFile(path)
 		if err != nil {
 			return asInputError(path, err)
 		}
-		if nested || ref.field == "patches" {
+		if nested || field == "patches" {
 			return checkDocuments(path, content, nested)
 		}
 		return nil
@@ -150,11 +178,11 @@ func (d *diagnosis) check(dir, file string, ref reference) error {
 	if first := slices.Index(d.stack, path); first >= 0 {
 		return at("%s leads back to where it came from: %s", ref.path, strings.Join(append(slices.Clone(d.stack[first:]), path), " -> "))
 	}
-	if ref.field == "components" {
+	if field == "components" {
 		return nil // A component builds only within what uses it.
 	}
-	if _, err := build(newGuardedFS(), path); err != nil {
-		return d.of(path, err)
+	if _, err := build(ctx, newGuardedFS(), path); err != nil {
+		return d.of(ctx, path, err)
 	}
 	return nil
 }
@@ -196,20 +224,20 @@ func checkDocuments(path string, content []byte, objects bool) error {
 
 // culprit returns the line of the entry without which the kustomization builds, 0 if there is no
 // single one. Resources come last: without an object its patches find nothing to fail on.
-func culprit(dir, file string, root *yaml.Node) int {
+func culprit(ctx context.Context, dir, file string, root *yaml.Node) int {
 	absolute, err := absolutePath(file)
 	if err != nil {
 		return 0
 	}
 	trials := 0
-	for _, field := range []string{"patches", "replacements", "configMapGenerator", "secretGenerator", "labels", "images", "components", "resources"} {
-		list := value(root, field)
+	for _, field := range []string{"patches", "replacements", "configMapGenerator", "secretGenerator", "labels", "images", "generators", "transformers", "validators", "components", "resources"} {
+		list := entry(root, field)
 		if list == nil || list.Kind != yaml.SequenceNode {
 			continue
 		}
 		all := list.Content
-		for i, entry := range all {
-			if trials++; trials > maxTrials {
+		for i := range all {
+			if trials++; trials > maxTrials || ctx.Err() != nil {
 				return 0
 			}
 			list.Content = slices.Concat(all[:i], all[i+1:])
@@ -220,8 +248,8 @@ func culprit(dir, file string, root *yaml.Node) int {
 			}
 			fsys := newGuardedFS()
 			fsys.replace[absolute] = text
-			if _, err := build(fsys, dir); err == nil {
-				return entry.Line
+			if _, err := build(ctx, fsys, dir); err == nil {
+				return all[i].Line
 			}
 		}
 	}

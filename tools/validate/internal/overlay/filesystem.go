@@ -1,10 +1,11 @@
 package overlay
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,8 +18,9 @@ import (
 // this is no manifest.
 const maxFileBytes = 4 << 20
 
-// guardedFS is the disk as Kustomize may see it: files of a sane size, and no kustomization that
-// would reach out to the network.
+// guardedFS is the disk as Kustomize may see it: files of a sane size, no aliases without end, and no
+// kustomization that names something remote. The last is for a good message; what keeps a process
+// from the network is package offline.
 type guardedFS struct {
 	filesys.FileSystem
 	// replace holds contents that stand in for files, by absolute path.
@@ -87,27 +89,64 @@ func refuseRemote(path string, content []byte) error {
 	return nil
 }
 
-// maxNodes bounds what a file's aliases may expand to.
-const maxNodes = 1_000_000
+const (
+	// maxNodes bounds what a file's aliases may expand to.
+	maxNodes = 1_000_000
+	// maxInline bounds how often YAML may stand within a text of YAML, as an inline patch does.
+	maxInline = 8
+)
 
-// refuseAliases reports aliases that Kustomize would follow for ever, or into more than memory holds.
+// refuseAliases reports aliases that Kustomize would follow for ever, or into more than memory holds,
+// in a file and in the texts that it holds: inline patches and configurations are YAML too.
 func refuseAliases(path string, content []byte) error {
-	if !bytes.ContainsRune(content, '&') || !bytes.ContainsRune(content, '*') {
-		return nil
+	budget := maxNodes
+	line, err := checkAliases(string(content), 0, &budget)
+	if err != nil {
+		return &inputError{path, line, err.Error()}
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	return nil
+}
+
+// checkAliases returns, with an error, the line of the text within the text that it is about.
+func checkAliases(text string, level int, budget *int) (int, error) {
+	if !strings.Contains(text, "&") || !strings.Contains(text, "*") {
+		return 0, nil
+	}
+	if level > maxInline {
+		return 0, fmt.Errorf("YAML stands within YAML more than %d times", maxInline)
+	}
+	decoder := yaml.NewDecoder(strings.NewReader(text))
 	for {
 		var document yaml.Node
 		if err := decoder.Decode(&document); err != nil {
-			return nil // The end, no YAML at all, or broken YAML, which Kustomize reports itself.
+			return 0, nil // The end, no YAML at all, or broken YAML, which Kustomize reports itself.
 		}
-		sizes := map[*yaml.Node]int{}
-		if size := expandedSize(&document, sizes); size < 0 {
-			return &inputError{path, 0, "an alias leads back to its own anchor"}
-		} else if size > maxNodes {
-			return &inputError{path, 0, fmt.Sprintf("its aliases expand to more than %d nodes", maxNodes)}
+		size := expandedSize(&document, map[*yaml.Node]int{})
+		if size < 0 {
+			return 0, errors.New("an alias leads back to its own anchor")
+		}
+		if *budget -= size; *budget < 0 {
+			return 0, fmt.Errorf("its aliases expand to more than %d nodes", maxNodes)
+		}
+		for _, scalar := range scalars(&document, nil) {
+			if scalar.Value == text {
+				continue
+			}
+			if _, err := checkAliases(scalar.Value, level+1, budget); err != nil {
+				return scalar.Line, err
+			}
 		}
 	}
+}
+
+func scalars(node *yaml.Node, found []*yaml.Node) []*yaml.Node {
+	if node.Kind == yaml.ScalarNode {
+		return append(found, node)
+	}
+	for _, child := range node.Content {
+		found = scalars(child, found)
+	}
+	return found
 }
 
 // expandedSize counts the nodes below node with aliases followed, no further than maxNodes; -1 means
@@ -132,17 +171,21 @@ func expandedSize(node *yaml.Node, sizes map[*yaml.Node]int) int {
 	return size
 }
 
-// isRemote follows Kustomize: what exists as a path is local; else a URL, or a path whose first
+// A path that Kustomize takes for a URL or for a repository that is reached by SSH, even where a file
+// of that name exists.
+var remote = regexp.MustCompile(`(?i)^https?:|://|::|^[^/]+@[^/]*:|^git@`)
+
+// isRemote follows Kustomize: a URL; else what exists as a path is local; else a path whose first
 // element looks like a host.
 func isRemote(dir, entry string) bool {
 	if strings.Contains(entry, "\n") || filepath.IsAbs(entry) {
 		return false
 	}
+	if remote.MatchString(entry) {
+		return true
+	}
 	if _, err := os.Lstat(filepath.Join(dir, entry)); err == nil {
 		return false
-	}
-	if strings.Contains(entry, "://") || strings.Contains(entry, "::") || strings.HasPrefix(entry, "git@") {
-		return true
 	}
 	first, rest, nested := strings.Cut(entry, "/")
 	return nested && rest != "" && strings.Trim(first, ".") != "" && strings.Contains(first, ".")

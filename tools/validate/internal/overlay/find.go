@@ -14,54 +14,61 @@ import (
 )
 
 // Find returns the overlays below root in lexical order: every directory that holds a kustomization,
-// not searching further below one that does, since what lies there is a part of it. A directory
-// directly below root in which no kustomization is found is an error, because an overlay whose
-// kustomization is missing must not pass unseen.
+// not searching further below one that does, since what lies there is a part of it. Links are
+// followed and hidden directories left out. A directory in which no kustomization is found at any
+// depth is returned too, and rendering it fails: an overlay whose kustomization is missing must not
+// pass unseen.
 func Find(root string) ([]string, error) {
-	entries, err := os.ReadDir(root)
+	s := search{visited: map[string]bool{}}
+	found, err := s.below(root)
 	if err != nil {
-		return nil, fmt.Errorf("looking for overlays in %s: %w", root, explainPath(err))
+		return nil, err
 	}
-	var found []string
-	var problems []error
-	for _, entry := range entries {
-		dir := filepath.Join(root, entry.Name())
-		// Stat, because an overlay may be a link to a directory.
-		if info, err := os.Stat(dir); strings.HasPrefix(entry.Name(), ".") || err == nil && !info.IsDir() {
-			continue
-		}
-		below, err := findBelow(dir)
-		switch {
-		case err != nil:
-			problems = append(problems, err)
-		case len(below) == 0:
-			problems = append(problems, notAnOverlay(dir))
-		}
-		found = append(found, below...)
-	}
-	if len(found) == 0 && len(problems) == 0 {
-		problems = append(problems, fmt.Errorf("%s: no overlay found: no directory below it holds a kustomization.yaml", root))
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%s: no overlay found: no directory below it holds a kustomization.yaml", root)
 	}
 	slices.Sort(found)
-	return found, errors.Join(problems...)
+	return found, nil
 }
 
-func findBelow(dir string) ([]string, error) {
-	if kustomizationFile(dir) != "" {
-		return []string{dir}, nil
-	}
+type search struct {
+	visited map[string]bool // the directories looked through, without links: a link may lead to one of them
+}
+
+func (s *search) below(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("looking for overlays in %s: %w", dir, explainPath(err))
 	}
+	real, err := absolutePath(dir)
+	if err != nil {
+		return nil, fmt.Errorf("looking for overlays in %s: %w", dir, explainPath(err))
+	}
+	s.visited[real] = true
 	var found []string
 	for _, entry := range entries {
-		if !entry.IsDir() {
+		path := filepath.Join(dir, entry.Name())
+		if strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
-		below, err := findBelow(filepath.Join(dir, entry.Name()))
+		// Stat, because an overlay may be a link to a directory.
+		info, err := os.Stat(path)
+		if err == nil && !info.IsDir() {
+			continue
+		}
+		if err != nil || kustomizationFile(path) != "" {
+			found = append(found, path) // A link to nowhere is for Check to complain about.
+			continue
+		}
+		if real, err := absolutePath(path); err == nil && s.visited[real] {
+			continue
+		}
+		below, err := s.below(path)
 		if err != nil {
 			return nil, err
+		}
+		if len(below) == 0 {
+			below = []string{path}
 		}
 		found = append(found, below...)
 	}

@@ -1,6 +1,7 @@
 package overlay_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -37,13 +38,16 @@ func TestFind(t *testing.T) {
 			want:  []string{"europe/one", "europe/two"},
 		},
 		"files and hidden directories are no overlays": {
-			files: []string{"README.md", ".git/config", "a/kustomization.yaml"},
-			want:  []string{"a"},
+			files: []string{"README.md", ".git/config", "a/kustomization.yaml", "b/.cache/kustomization.yaml", "b/c/kustomization.yaml"},
+			want:  []string{"a", "b/c"},
 		},
 		"one without a kustomization beside a sound one": {
 			files: []string{"a/kustomization.yaml", "b/service.yaml"},
-			want:  []string{"a"},
-			says:  "b: is no overlay: it holds no kustomization.yaml",
+			want:  []string{"a", "b"},
+		},
+		"a group's member without a kustomization": {
+			files: []string{"europe/one/kustomization.yaml", "europe/two/service.yaml", "europe/README.md"},
+			want:  []string{"europe/one", "europe/two"},
 		},
 		"none at all": {
 			says: "no overlay found",
@@ -69,15 +73,42 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestFindFollowsALinkToAnOverlay(t *testing.T) {
+func TestFindFollowsLinks(t *testing.T) {
 	elsewhere := tree(t, "kustomization.yaml")
-	root := t.TempDir()
-	require.NoError(t, os.Symlink(elsewhere, filepath.Join(root, "linked")))
+	root := tree(t, "group/one/kustomization.yaml")
+	for name, target := range map[string]string{
+		"linked":         elsewhere,
+		"dangling":       "nowhere",
+		"group/deeper":   elsewhere,
+		"group/dangling": "nowhere",
+		"group/circle":   "..",
+	} {
+		require.NoError(t, os.Symlink(target, filepath.Join(root, name)))
+	}
 	found, err := overlay.Find(root)
 	require.NoError(t, err)
-	assert.Equal(t, []string{filepath.Join(root, "linked")}, found)
+	var want []string
+	for _, name := range []string{"dangling", "group/dangling", "group/deeper", "group/one", "linked"} {
+		want = append(want, filepath.Join(root, name))
+	}
+	assert.Equal(t, want, found)
+}
 
+func TestWhatIsFoundWithoutAKustomizationFails(t *testing.T) {
+	root := tree(t, "group/empty/service.yaml")
 	require.NoError(t, os.Symlink("nowhere", filepath.Join(root, "dangling")))
-	_, err = overlay.Find(root)
-	assert.ErrorContains(t, err, "dangling")
+	found, err := overlay.Find(root)
+	require.NoError(t, err)
+	require.Len(t, found, 2)
+	for i, says := range []string{"dangling: no such file or directory", "empty: is no overlay: it holds no kustomization.yaml"} {
+		_, err := overlay.Render(t.Context(), found[i])
+		assert.ErrorContains(t, err, says)
+	}
+}
+
+func TestRenderEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := overlay.Render(ctx, "../../testdata/tree/overlays/good")
+	assert.ErrorIs(t, err, context.Canceled)
 }

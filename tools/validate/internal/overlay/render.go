@@ -1,8 +1,10 @@
 package overlay
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -26,21 +28,46 @@ type Rendered struct {
 // goroutines. Call it before rendering concurrently; calling it again costs nothing.
 var Warm = sync.OnceFunc(func() { openapi.Schema() })
 
-// Render builds the overlay in dir as `kubectl kustomize` does. Nothing is fetched, no plugin or
-// other program is run, and no file outside the roots that Kustomize allows is read. An error names
-// the file at fault where Kustomize says it.
-func Render(dir string) (*Rendered, error) {
+// Render builds the overlay in dir as `kubectl kustomize` does. No plugin is run, and no file outside
+// the roots that Kustomize allows is read; that nothing is fetched takes offline.Enter besides. An
+// error names the file at fault where Kustomize says it.
+func Render(ctx context.Context, dir string) (*Rendered, error) {
 	if err := Check(dir); err != nil {
 		return nil, err
 	}
-	resources, err := build(newGuardedFS(), dir)
+	resources, err := build(ctx, newGuardedFS(), dir)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("rendering %s: %w", dir, context.Cause(ctx))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("rendering %s: %w", dir, diagnose(dir, err))
+		return nil, fmt.Errorf("rendering %s: %w", dir, diagnose(ctx, dir, err))
 	}
 	return &Rendered{Dir: dir, resources: resources}, nil
 }
 
-func build(fsys filesys.FileSystem, dir string) (resources resmap.ResMap, err error) {
+// build ends with the context, although a build that has begun goes on to its own end unseen.
+func build(ctx context.Context, fsys filesys.FileSystem, dir string) (resmap.ResMap, error) {
+	type outcome struct {
+		resources resmap.ResMap
+		err       error
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	built := make(chan outcome, 1)
+	go func() {
+		resources, err := buildToEnd(fsys, dir)
+		built <- outcome{resources, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case done := <-built:
+		return done.resources, done.err
+	}
+}
+
+func buildToEnd(fsys filesys.FileSystem, dir string) (resources resmap.ResMap, err error) {
 	// Kustomize panics on some broken input; one overlay must not take the others with it.
 	defer func() {
 		if r := recover(); r != nil {
@@ -68,9 +95,9 @@ func (r *Rendered) YAML() ([]byte, error) {
 
 // Sources returns, for each of Resources, the file that the object comes from: the base's file, or
 // the kustomization whose generator made it; relative to the working directory where that can be
-// said. It builds the overlay a second time with Kustomize's origin annotations, which is slow, so
+// said, and empty where a patch has replaced all annotations, Kustomize's own among them. It builds the overlay a second time with Kustomize's origin annotations, which is slow, so
 // ask only when there is something to report.
-func (r *Rendered) Sources() ([]string, error) {
+func (r *Rendered) Sources(ctx context.Context) ([]string, error) {
 	file, err := absolutePath(kustomizationFile(r.Dir))
 	if err != nil {
 		return nil, fmt.Errorf("tracing %s: %w", r.Dir, explainPath(err))
@@ -89,7 +116,7 @@ func (r *Rendered) Sources() ([]string, error) {
 	}
 	fsys.replace[file] = []byte(kustomization.MustString())
 
-	traced, err := build(fsys, r.Dir)
+	traced, err := build(ctx, fsys, r.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("tracing %s: %s", r.Dir, simplify(err))
 	}
@@ -100,11 +127,14 @@ func (r *Rendered) Sources() ([]string, error) {
 	for i, object := range traced.Resources() {
 		origin, err := object.GetOrigin()
 		if err != nil || origin == nil {
-			sources[i] = relative(file)
 			continue
 		}
 		path := origin.Path
 		if path == "" {
+			// To an object without an origin, a transformer adds itself as one; but it made nothing.
+			if !strings.HasSuffix(origin.ConfiguredBy.Kind, "Generator") {
+				continue
+			}
 			path = origin.ConfiguredIn
 		}
 		sources[i] = relative(filepath.Join(filepath.Dir(file), path))

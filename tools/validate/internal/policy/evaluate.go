@@ -28,9 +28,17 @@ type Result struct {
 // Every deny of every policy: a new folder is picked up by itself.
 var query = ast.MustParseBody("data.policies[category][policy].deny[result]")
 
+// Failures are the errors of objects that could not be evaluated, by their indexes.
+type Failures map[int]error
+
+// Error implements error. It is the first object's: the others would mostly say the same.
+func (f Failures) Error() string {
+	return f[slices.Min(slices.Collect(maps.Keys(f)))].Error()
+}
+
 // Evaluate runs every policy on each of objects, with all of them as data.inventory. The results are
-// in the order of the objects, then of the policies' names. An error names the policy's file and
-// line; the results are those of the objects that could be evaluated.
+// in the order of the objects, then of the policies' names. With an error of type Failures, whose
+// texts name the policy's file and line, the results are those of the other objects.
 func (s *Set) Evaluate(ctx context.Context, objects []map[string]any) ([]Result, error) {
 	inventory := make([]*ast.Term, len(objects))
 	for i, object := range objects {
@@ -45,18 +53,24 @@ func (s *Set) Evaluate(ctx context.Context, objects []map[string]any) ([]Result,
 		return nil, err
 	}
 	var results []Result
-	var failure error
+	failures := Failures{}
 	for i := range objects {
 		found, err := s.evaluateOne(ctx, evaluation, inventory[i].Value)
-		if err != nil && failure == nil {
-			failure = err // The others would mostly say the same.
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("evaluating the policies: %w", context.Cause(ctx))
+		}
+		if err != nil {
+			failures[i] = err
 		}
 		for _, result := range found {
 			result.Object = i
 			results = append(results, result)
 		}
 	}
-	return results, failure
+	if len(failures) > 0 {
+		return results, failures
+	}
+	return results, nil
 }
 
 func (s *Set) prepare(ctx context.Context, objects []map[string]any) (rego.PreparedEvalQuery, error) {

@@ -1,14 +1,15 @@
 // Package policy loads Rego policies from a folder and evaluates them against the objects of an
 // overlay. It knows nothing of any single policy: a policy is a package policies.<category>.<name>
-// with a partial set rule `deny`, found by itself wherever it lies in the folder.
+// with a partial set rule `deny`, and every Rego file outside the folder's lib/ must be one.
 package policy
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"sigs.k8s.io/yaml"
+
+	"github.com/ft-services/ft-services/tools/validate/internal/regular"
 )
 
 // Severities of a policy.
@@ -65,8 +68,12 @@ const FactsFile = "facts.yaml"
 // WaiversFile is the file of temporary exceptions in a policy folder.
 const WaiversFile = "waivers.yaml"
 
+// LibraryDir is the directory in a policy folder for what policies share.
+const LibraryDir = "lib"
+
 // Load compiles every policy below dir, except tests and testdata, and reads dir's facts when it has
-// some. No policy, a policy that does not compile and a package without usable metadata are errors.
+// some. No policy, a file outside LibraryDir that is none, a policy that does not compile, and one
+// without usable metadata are errors: nothing that was meant as a policy is left out in silence.
 func Load(dir string) (*Set, error) {
 	modules, err := Modules(dir, func(name string) bool { return !strings.HasSuffix(name, "_test.rego") })
 	if err != nil {
@@ -79,7 +86,11 @@ func Load(dir string) (*Set, error) {
 			return nil, err
 		}
 		if found == nil {
-			continue
+			if strings.HasPrefix(file, filepath.Join(dir, LibraryDir)+string(filepath.Separator)) {
+				continue
+			}
+			return nil, fmt.Errorf("%s: is no policy: its %s must be policies.<category>.<name> and have a rule deny; what policies share belongs into %s",
+				file, modules[file].Package, filepath.Join(dir, LibraryDir))
 		}
 		if other, twice := set.policies[found.Name]; twice {
 			return nil, fmt.Errorf("%s: the policy %s is defined in %s already", file, found.Name, other.File)
@@ -112,7 +123,7 @@ func Modules(dir string, accept func(name string) bool) (map[string]*ast.Module,
 		if entry.IsDir() || path.Ext(file) != ".rego" || !accept(entry.Name()) {
 			return nil
 		}
-		text, err := os.ReadFile(file)
+		text, err := regular.Read(file)
 		if err != nil {
 			return err
 		}
@@ -130,15 +141,14 @@ func Modules(dir string, accept func(name string) bool) (map[string]*ast.Module,
 	return modules, errors.Join(problems...)
 }
 
-// Unsafe are the built-in functions that a policy may not use: a verdict must depend on the objects
-// and the facts alone, and rendering and checking are offline.
-var Unsafe = []string{"http.send", "net.lookup_ip_addr", "opa.runtime", "rand.intn", "time.now_ns", "uuid.rfc4122"}
-
-// Capabilities are OPA's own without Unsafe.
+// Capabilities are OPA's own without the built-in functions that reach the network, the clock, the
+// environment or chance: a verdict must depend on the objects and the facts alone.
 func Capabilities() *ast.Capabilities {
+	// OPA counts these among them for the references that a schema may have, which AllowNet refuses.
+	harmless := []string{ast.JSONMatchSchema.Name, ast.JSONSchemaVerify.Name}
 	capabilities := ast.CapabilitiesForThisVersion()
 	capabilities.Builtins = slices.DeleteFunc(capabilities.Builtins, func(builtin *ast.Builtin) bool {
-		return slices.Contains(Unsafe, builtin.Name)
+		return builtin.Nondeterministic && !slices.Contains(harmless, builtin.Name)
 	})
 	capabilities.AllowNet = []string{}
 	return capabilities
@@ -163,32 +173,60 @@ func describe(file string, module *ast.Module) (*Policy, error) {
 			return nil, fmt.Errorf("%s:%d: deny never yields a finding this way; write `deny contains result if …`", file, rule.Location.Row)
 		}
 	}
-	found := &Policy{Name: name, File: file, Severity: SeverityError}
+	var found *Policy
 	for _, annotations := range module.Annotations {
 		if annotations.Scope != "package" {
 			continue
 		}
-		found.Title = annotations.Title
-		found.Description = strings.TrimSpace(annotations.Description)
+		custom, err := readCustom(annotations.Custom)
+		if err != nil {
+			return nil, fmt.Errorf("%s: METADATA: custom: %w", file, err)
+		}
+		found = &Policy{
+			Name:         name,
+			File:         file,
+			Title:        annotations.Title,
+			Description:  strings.TrimSpace(annotations.Description),
+			Severity:     custom.Severity,
+			Remediation:  strings.Join(strings.Fields(custom.Remediation), " "),
+			Requirements: custom.Requirements,
+		}
 		for _, resource := range annotations.RelatedResources {
 			found.RelatedResources = append(found.RelatedResources, resource.Ref.String())
 		}
-		if severity, ok := annotations.Custom["severity"].(string); ok {
-			found.Severity = severity
-		}
-		if remediation, ok := annotations.Custom["remediation"].(string); ok {
-			found.Remediation = strings.Join(strings.Fields(remediation), " ")
-		}
-		if requirements, ok := annotations.Custom["requirements"].([]any); ok {
-			for _, requirement := range requirements {
-				found.Requirements = append(found.Requirements, fmt.Sprint(requirement))
-			}
-		}
 	}
-	if found.Severity != SeverityError && found.Severity != SeverityWarning {
-		return nil, fmt.Errorf("%s: custom.severity is %q; use %q or %q", file, found.Severity, SeverityError, SeverityWarning)
+	if found == nil || found.Title == "" {
+		return nil, fmt.Errorf("%s: the package has no METADATA with a title", file)
 	}
 	return found, nil
+}
+
+// custom is what METADATA holds of the project's own.
+type custom struct {
+	Severity     string   `json:"severity"`
+	Remediation  string   `json:"remediation"`
+	Requirements []string `json:"requirements"`
+}
+
+func readCustom(fields map[string]any) (custom, error) {
+	read := custom{Severity: SeverityError, Requirements: []string{}}
+	text, err := json.Marshal(fields)
+	if err != nil {
+		return read, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&read); err != nil {
+		var mistyped *json.UnmarshalTypeError
+		if errors.As(err, &mistyped) {
+			return read, fmt.Errorf("%s holds a JSON %s; a %s is expected", mistyped.Field, mistyped.Value, mistyped.Type)
+		}
+		return read, err
+	}
+	if read.Severity != SeverityError && read.Severity != SeverityWarning {
+		return read, fmt.Errorf("severity is %q; use %q or %q", read.Severity, SeverityError, SeverityWarning)
+	}
+	return read, nil
 }
 
 // policyName is category/policy for a package policies.<category>.<policy> that has a rule deny.
@@ -209,7 +247,7 @@ func policyName(module *ast.Module) (string, bool) {
 }
 
 func loadFacts(file string) (map[string]any, error) {
-	text, err := os.ReadFile(file)
+	text, err := regular.Read(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return map[string]any{}, nil
 	}

@@ -121,3 +121,37 @@ func TestSamples(t *testing.T) {
 		})
 	}
 }
+
+// TestVerdictsDependOnTheObjectsAlone holds the capabilities to what OPA says of its functions.
+func TestVerdictsDependOnTheObjectsAlone(t *testing.T) {
+	allowed := map[string]bool{}
+	for _, builtin := range policy.Capabilities().Builtins {
+		allowed[builtin.Name] = true
+	}
+	for _, name := range []string{"http.send", "net.lookup_ip_addr", "opa.runtime", "rand.intn", "time.now_ns", "uuid.rfc4122", "io.jwt.decode_verify", "io.jwt.encode_sign"} {
+		assert.False(t, allowed[name], name)
+	}
+	for _, name := range []string{"json.match_schema", "json.verify_schema", "time.parse_ns", "net.cidr_contains"} {
+		assert.True(t, allowed[name], name)
+	}
+}
+
+func TestFailuresAreByObject(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "x.rego"), []byte(`# METADATA
+# title: A policy
+package policies.services.x
+
+deny contains {"msg": "large", "path": ["n"]} if 10 / input.n < 5
+`), 0o600))
+	set, err := policy.Load(dir)
+	require.NoError(t, err)
+	objects := []map[string]any{{"n": int64(5)}, {"n": int64(0)}, {"n": int64(1)}, {"n": int64(0)}}
+	results, err := set.Evaluate(t.Context(), objects)
+	var failures policy.Failures
+	require.ErrorAs(t, err, &failures)
+	assert.Equal(t, []int{1, 3}, slices.Sorted(maps.Keys(failures)))
+	assert.ErrorContains(t, failures, "x.rego:5: policy does not evaluate: div: divide by zero")
+	require.Len(t, results, 1)
+	assert.Equal(t, 0, results[0].Object)
+}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 )
 
 // Report is the outcome of one run.
@@ -20,7 +22,8 @@ type Overlay struct {
 	Name     string    `json:"name"` // its directory, as it was named or found
 	Objects  int       `json:"objects"`
 	Findings []Finding `json:"findings"`
-	// Error says why the overlay could not be rendered or evaluated; nothing else is known then.
+	// Error says why the overlay could not be rendered or evaluated, or not wholly: then the findings
+	// are some of those that there are.
 	Error string `json:"error,omitempty"`
 }
 
@@ -32,7 +35,7 @@ type Finding struct {
 	Field       string `json:"field"`  // for example spec.ports[0].nodePort
 	Value       any    `json:"value,omitempty"`
 	Message     string `json:"message"`
-	Source      string `json:"source"` // the file that the object comes from
+	Source      string `json:"source"` // the file that the object comes from; empty when it is not known
 	Remediation string `json:"remediation"`
 	Waived      string `json:"waived,omitempty"` // the reason, when a waiver excuses the finding
 }
@@ -56,7 +59,7 @@ func (r *Report) Count() Counts {
 			switch {
 			case finding.Waived != "":
 				counts.Waived++
-			case finding.Severity == "warning":
+			case finding.Severity == policy.SeverityWarning:
 				counts.Warnings++
 			default:
 				counts.Errors++
@@ -82,7 +85,7 @@ func FieldPath(path []any) string {
 		case int:
 			fmt.Fprintf(&text, "[%d]", step)
 		case string:
-			if strings.ContainsAny(step, "./[] ") {
+			if step == "" || strings.ContainsAny(step, "./[] \"") {
 				fmt.Fprintf(&text, "[%q]", step)
 				continue
 			}

@@ -2,10 +2,13 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 )
 
 // ANSI escapes of the text format.
@@ -54,21 +57,17 @@ func (t *textWriter) paint(style, text string) string {
 }
 
 func (t *textWriter) overlay(overlay Overlay) {
-	if overlay.Error != "" {
-		t.line("%s", t.paint(bold, overlay.Name))
-		for line := range strings.Lines(overlay.Error) {
-			t.line("  %s %s", t.paint(red, "failed"), strings.TrimSpace(line))
-		}
-		t.line("")
-		return
-	}
-	if len(overlay.Findings) == 0 {
+	if overlay.Error == "" && len(overlay.Findings) == 0 {
 		return
 	}
 	t.line("%s", t.paint(bold, overlay.Name))
+	for line := range strings.Lines(overlay.Error) {
+		t.line("  %s %s", t.paint(red, "failed"), strings.TrimSpace(line))
+	}
 	object := ""
 	for _, finding := range overlay.Findings {
-		if head := finding.Object + "  " + t.paint(dim, finding.Source); head != object {
+		source := cmp.Or(finding.Source, "source unknown")
+		if head := finding.Object + "  " + t.paint(dim, source); head != object {
 			object = head
 			t.line("  %s", head)
 		}
@@ -82,14 +81,17 @@ func (t *textWriter) finding(finding Finding) {
 	switch {
 	case finding.Waived != "":
 		label = t.paint(dim, "waived")
-	case finding.Severity == "warning":
+	case finding.Severity == policy.SeverityWarning:
 		label = t.paint(yellow, finding.Severity)
 	}
 	place := finding.Field
 	if finding.Value != nil {
-		place += " = " + short(finding.Value)
+		place = strings.TrimSpace(place + " = " + short(finding.Value))
 	}
-	t.line("    %s %s  %s", label, t.paint(bold, finding.Policy), place)
+	if place != "" {
+		place = "  " + place
+	}
+	t.line("    %s %s%s", label, t.paint(bold, finding.Policy), place)
 	t.line("      %s", finding.Message)
 	if finding.Waived != "" {
 		t.line("      waived: %s", finding.Waived)
@@ -135,13 +137,16 @@ func plural(n int, word string) string {
 
 // short writes a value on one line of bearable length.
 func short(value any) string {
-	text, err := json.Marshal(value)
-	if err != nil {
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
 		return fmt.Sprint(value)
 	}
+	text := strings.TrimSpace(encoded.String())
 	const longest = 80
-	if runes := []rune(string(text)); len(runes) > longest {
+	if runes := []rune(text); len(runes) > longest {
 		return string(runes[:longest]) + "…"
 	}
-	return string(text)
+	return text
 }

@@ -81,35 +81,54 @@ func (s *Set) Validate(group, version, kind string, object map[string]any) ([]Vi
 	result := validate.NewSchemaValidator(schema, nil, "", strfmt.Default).Validate(object)
 	var violations []Violation
 	for _, err := range result.Errors {
-		violations = append(violations, violation(err))
+		violations = append(violations, violation(err, object))
 	}
 	slices.SortFunc(violations, func(a, b Violation) int { return strings.Compare(a.Text, b.Text) })
 	return violations, nil
 }
 
 var (
-	step      = regexp.MustCompile(`[^.\[\]]+`)
-	forbidden = regexp.MustCompile(`^(\S+) in body is a forbidden property$`)
+	index     = regexp.MustCompile(`^\[?(\d+)\]?`)
+	forbidden = regexp.MustCompile(`^(.+) in body is a forbidden property$`)
 )
 
-func violation(err error) Violation {
+func violation(err error, object map[string]any) Violation {
 	var invalid *openapierrors.Validation
 	if !errors.As(err, &invalid) {
 		return Violation{Text: err.Error()}
 	}
-	name, text := invalid.Name, invalid.Error()
 	// The library names the parent of a property that is too much.
-	if match := forbidden.FindStringSubmatch(text); match != nil {
-		name = match[1]
-		text = "the type has no field " + strconv.Quote(name[strings.LastIndexByte(name, '.')+1:])
+	if match := forbidden.FindStringSubmatch(invalid.Error()); match != nil {
+		path := locate(object, match[1])
+		return Violation{path, "the type has no field " + strconv.Quote(fmt.Sprint(path[len(path)-1]))}
 	}
-	var path []any
-	for _, part := range step.FindAllString(name, -1) {
-		if index, err := strconv.Atoi(part); err == nil {
-			path = append(path, index)
-			continue
+	return Violation{locate(object, invalid.Name), invalid.Error()}
+}
+
+// locate reads a path such as spec.list[0].key against the object, since a key may hold dots itself.
+func locate(value any, name string) []any {
+	if name == "" {
+		return nil
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		longest := name // A key that is missing is the last one.
+		rest := ""
+		found := false
+		for key := range value {
+			after, ok := strings.CutPrefix(name, key)
+			if ok && (after == "" || after[0] == '.' || after[0] == '[') && (!found || len(key) > len(longest)) {
+				longest, rest, found = key, after, true
+			}
 		}
-		path = append(path, part)
+		return append([]any{longest}, locate(value[longest], strings.TrimPrefix(rest, "."))...)
+	case []any:
+		if match := index.FindStringSubmatch(name); match != nil {
+			i, err := strconv.Atoi(match[1])
+			if err == nil && i < len(value) {
+				return append([]any{i}, locate(value[i], strings.TrimPrefix(name[len(match[0]):], "."))...)
+			}
+		}
 	}
-	return Violation{path, text}
+	return []any{name}
 }

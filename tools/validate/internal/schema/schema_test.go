@@ -41,3 +41,31 @@ func TestPathsHaveIndexes(t *testing.T) {
 	require.Len(t, violations, 1)
 	assert.Equal(t, []any{"spec", "addresses", 1}, violations[0].Path)
 }
+
+func TestPathsKeepKeysWithDots(t *testing.T) {
+	set, err := schema.Load()
+	require.NoError(t, err)
+	validate := func(labels map[string]any, spec map[string]any) []schema.Violation {
+		violations, err := set.Validate("metallb.io", "v1beta1", "IPAddressPool", map[string]any{
+			"apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool", "metadata": map[string]any{"name": "x", "labels": labels},
+			"spec": spec,
+		})
+		require.NoError(t, err)
+		return violations
+	}
+	addresses := []any{"192.0.2.1/32"}
+	violations := validate(map[string]any{"a": "x", "a.b/c": int64(5)}, map[string]any{"addresses": addresses})
+	require.Len(t, violations, 1)
+	assert.Equal(t, []any{"metadata", "labels", "a.b/c"}, violations[0].Path)
+
+	violations = validate(nil, map[string]any{"addresses": addresses, "x.y": true})
+	require.Len(t, violations, 1)
+	assert.Equal(t, []any{"spec", "x.y"}, violations[0].Path)
+	assert.Equal(t, `the type has no field "x.y"`, violations[0].Text)
+
+	violations = validate(nil, map[string]any{"addresses": addresses, "serviceAllocation": map[string]any{
+		"serviceSelectors": []any{map[string]any{}, map[string]any{"matchLabels": map[string]any{"a.b/c": int64(5)}}},
+	}})
+	require.Len(t, violations, 1)
+	assert.Equal(t, []any{"spec", "serviceAllocation", "serviceSelectors", 1, "matchLabels", "a.b/c"}, violations[0].Path)
+}

@@ -145,10 +145,8 @@ func (s source) download() (string, error) {
 func add(schemas map[string]any, text []byte) error {
 	var definition struct {
 		Spec struct {
-			Group string
-			Names struct{ Kind string }
-			Scope string
-
+			Group    string
+			Names    struct{ Kind string }
 			Versions []struct {
 				Name   string
 				Served bool

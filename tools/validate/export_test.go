@@ -1,0 +1,4 @@
+package main
+
+// Main is for the scripts, which run the command itself.
+var Main = main

@@ -39,6 +39,7 @@ Usage:
   cluster status               what runs, and how much memory it takes
   cluster load [FILE...]       put image archives into the node; without FILE all of out/images
   cluster kubectl ARGS...      kubectl as the cluster's administrator
+  cluster client COMMAND...    a command as on a client's machine: in its network, with a kubectl and its kubeconfig
   cluster logs PROCESS         the log of one of the node's processes
   cluster kill PROCESS         end one of the node's processes as a crash would; up starts it again
 
@@ -60,6 +61,7 @@ type provider interface {
 	Status(ctx context.Context, out io.Writer) error
 	Load(ctx context.Context, files []string) error
 	Kubectl(ctx context.Context, args []string) (code int, err error)
+	Client(ctx context.Context, command []string) (code int, err error)
 	Logs(ctx context.Context, process string, out io.Writer) error
 	Kill(ctx context.Context, process string) error
 }
@@ -67,7 +69,8 @@ type provider interface {
 // commands are the numbers of arguments that each command takes; -1: any.
 var commands = map[string][2]int{
 	"up": {0, 0}, "down": {0, 0}, "restart": {0, 0}, "status": {0, 0}, "load": {0, -1}, "kubectl": {0, -1},
-	"logs": {1, 1}, "kill": {1, 1},
+	"client": {1, -1},
+	"logs":   {1, 1}, "kill": {1, 1},
 }
 
 type options struct {
@@ -84,7 +87,7 @@ func parse(args []string) (options, string, error) {
 	flags.SortFlags = false
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
-	// What follows the command kubectl is kubectl's.
+	// What follows the commands kubectl and client is not this program's.
 	flags.SetInterspersed(false)
 	flags.StringVar(&o.name, "name", "ft-services", "name of the cluster; two of different names do not meet")
 	flags.StringVar(&o.state, "state", "", "folder of the cluster's files (default: out/cluster in the repository)")
@@ -106,7 +109,7 @@ func parse(args []string) (options, string, error) {
 		return o, help, fmt.Errorf("unknown command %q", o.command)
 	}
 	o.args = flags.Args()[1:]
-	if o.command != "kubectl" {
+	if o.command != "kubectl" && o.command != "client" {
 		flags.SetInterspersed(true)
 		if err := flags.Parse(o.args); err != nil {
 			return o, help, err
@@ -114,7 +117,7 @@ func parse(args []string) (options, string, error) {
 		o.args = flags.Args()
 	}
 	if len(o.args) < limits[0] {
-		return o, help, fmt.Errorf("%s: of which process?", o.command)
+		return o, help, fmt.Errorf("%s: an argument is missing", o.command)
 	}
 	if limits[1] >= 0 && len(o.args) > limits[1] {
 		return o, help, fmt.Errorf("%s: unexpected argument %q", o.command, o.args[limits[1]])
@@ -178,6 +181,8 @@ func execute(ctx context.Context, o options, stdout io.Writer) (int, error) {
 		return 0, chosen.Logs(ctx, o.args[0], stdout)
 	case "kill":
 		return 0, chosen.Kill(ctx, o.args[0])
+	case "client":
+		return chosen.Client(ctx, o.args)
 	default:
 		return chosen.Kubectl(ctx, o.args)
 	}
@@ -187,6 +192,10 @@ func choose(o options, repository string, log *progress.Log) (provider, error) {
 	if o.state == "" {
 		o.state = filepath.Join(repository, "out", "cluster")
 	}
+	var err error
+	if o.state, err = filepath.Abs(o.state); err != nil {
+		return nil, fmt.Errorf("find the state folder: %w", err)
+	}
 	overlay := ""
 	if !o.noDeploy {
 		overlay = o.overlay
@@ -194,7 +203,7 @@ func choose(o options, repository string, log *progress.Log) (provider, error) {
 			overlay = filepath.Join(repository, overlay)
 		}
 	}
-	_, err := exec.LookPath("minikube")
+	_, err = exec.LookPath("minikube")
 	if o.provider == "minikube" || o.provider == "auto" && err == nil {
 		return minikube.New(minikube.Options{
 			Name: o.name, State: o.state, Repository: repository, Overlay: overlay,

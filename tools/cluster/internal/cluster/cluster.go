@@ -42,7 +42,7 @@ const Namespace = "ft-services"
 type Options struct {
 	// Name tells clusters apart: everything of the machine that is named bears it.
 	Name string
-	// State is the folder of the cluster's files.
+	// State is the folder of the cluster's files, an absolute path.
 	State string
 	// Repository is the repository's root.
 	Repository string
@@ -71,11 +71,6 @@ func New(options Options, log *progress.Log) (*Cluster, error) {
 	if !validName.MatchString(options.Name) {
 		return nil, fmt.Errorf("--name %q: use at most 30 lower-case letters, digits and dashes", options.Name)
 	}
-	state, err := filepath.Abs(options.State)
-	if err != nil {
-		return nil, fmt.Errorf("find the state folder: %w", err)
-	}
-	options.State = state
 	cgroups, err := cgroup.Open(filepath.Join(group, options.Name))
 	if err != nil {
 		return nil, err
@@ -88,7 +83,7 @@ func New(options Options, log *progress.Log) (*Cluster, error) {
 		network: network.New(options.Name),
 		cgroups: cgroups,
 		processes: &process.Manager{
-			Records: filepath.Join(runtime, "processes"), Logs: filepath.Join(state, "logs"), Cgroups: cgroups,
+			Records: filepath.Join(runtime, "processes"), Logs: filepath.Join(options.State, "logs"), Cgroups: cgroups,
 		},
 		runtime: runtime,
 	}, nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/ft-services/ft-services/tools/cluster/internal/deploy"
 	"github.com/ft-services/ft-services/tools/cluster/internal/network"
 	"github.com/ft-services/ft-services/tools/cluster/internal/node"
+	"github.com/ft-services/ft-services/tools/cluster/internal/runner"
 )
 
 // ErrDown says that a cluster does not run, or not completely.
@@ -71,13 +71,31 @@ func (c *Cluster) Kubectl(ctx context.Context, args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	cmd := c.kubectlCommand(ctx, program, args)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err = cmd.Run()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return max(exit.ExitCode(), 1), nil
+	command := append(network.Enter(c.network.ClientNamespace()), program)
+	return runner.Run(ctx, append(command, args...), "KUBECONFIG="+c.Kubeconfig())
+}
+
+// Client runs a command on the client's side of the network: what it sends to the cluster crosses the wire as from
+// another machine. KUBECONFIG and a kubectl on the PATH are the administrator's; CLUSTER is the command that runs this
+// program on the cluster from there. It returns the command's exit code.
+func (c *Cluster) Client(ctx context.Context, command []string) (int, error) {
+	if !network.Exists(c.network.ClientNamespace()) {
+		return 0, ErrDown
 	}
-	return 0, err
+	kubectl, err := c.cachedKubectl(ctx)
+	if err != nil {
+		return 0, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return 0, fmt.Errorf("find this program: %w", err)
+	}
+	// This process stays in the machine's own network for as long as the command runs.
+	back := []string{"nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", os.Getpid()), "--", self,
+		"--provider=local", "--name=" + c.options.Name, "--state=" + c.options.State}
+	return runner.Run(ctx, append(network.Enter(c.network.ClientNamespace()), command...),
+		"KUBECONFIG="+c.Kubeconfig(), "CLUSTER="+strings.Join(back, " "),
+		"PATH="+filepath.Dir(kubectl)+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
 func (c *Cluster) cachedKubectl(ctx context.Context) (string, error) {

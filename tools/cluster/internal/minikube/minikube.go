@@ -19,6 +19,7 @@ import (
 	"github.com/ft-services/ft-services/tools/cluster/internal/deploy"
 	"github.com/ft-services/ft-services/tools/cluster/internal/network"
 	"github.com/ft-services/ft-services/tools/cluster/internal/progress"
+	"github.com/ft-services/ft-services/tools/cluster/internal/runner"
 )
 
 const (
@@ -164,7 +165,7 @@ func (m *Minikube) writeKubeconfig(ctx context.Context) error {
 	if err := os.MkdirAll(m.options.State, 0o755); err != nil {
 		return fmt.Errorf("create the state folder: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(m.options.State, "kubeconfig"), data, 0o600); err != nil {
+	if err := os.WriteFile(m.kubeconfig(), data, 0o600); err != nil {
 		return fmt.Errorf("write the kubeconfig: %w", err)
 	}
 	return nil
@@ -175,7 +176,7 @@ func (m *Minikube) Down(ctx context.Context) error {
 	if err := m.show(ctx, "delete"); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(m.options.State, "kubeconfig")); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(m.kubeconfig()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove the kubeconfig: %w", err)
 	}
 	_ = os.Remove(m.options.State)
@@ -227,14 +228,24 @@ func (m *Minikube) Load(ctx context.Context, files []string) error {
 
 // Kubectl runs kubectl with this program's input and output. It returns kubectl's exit code.
 func (m *Minikube) Kubectl(ctx context.Context, args []string) (int, error) {
-	cmd := exec.CommandContext(ctx, "kubectl", append([]string{"--context=" + m.options.Name}, args...)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err := cmd.Run()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return max(exit.ExitCode(), 1), nil
-	}
-	return 0, err
+	return runner.Run(ctx, append([]string{"kubectl", "--context=" + m.options.Name}, args...))
 }
+
+// Client runs a command on this machine, which is minikube's client, with the kubeconfig of this profile alone. CLUSTER
+// is the command that runs this program on the profile. It returns the command's exit code.
+func (m *Minikube) Client(ctx context.Context, command []string) (int, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, fmt.Errorf("find this program: %w", err)
+	}
+	if err := m.writeKubeconfig(ctx); err != nil {
+		return 0, err
+	}
+	again := []string{self, "--provider=minikube", "--name=" + m.options.Name, "--state=" + m.options.State}
+	return runner.Run(ctx, command, "KUBECONFIG="+m.kubeconfig(), "CLUSTER="+strings.Join(again, " "))
+}
+
+func (m *Minikube) kubeconfig() string { return filepath.Join(m.options.State, "kubeconfig") }
 
 // Logs prints what minikube kept of its node; it does not tell the processes apart.
 func (m *Minikube) Logs(ctx context.Context, _ string, out io.Writer) error {

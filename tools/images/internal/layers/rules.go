@@ -44,6 +44,7 @@ func fileRules() []fileRule {
 func exceptions() []exception {
 	return []exception{
 		{"private-key", "usr/lib/*/libgnutls.so.30.*", "the keys of the library's self-tests, published in its source"},
+		{"password-setting", "etc/ssl/openssl.cnf", "what to ask for when somebody makes a request for a certificate"},
 	}
 }
 
@@ -112,8 +113,17 @@ func privateKey(e *entry) string {
 	return ""
 }
 
+// hash is what crypt(3) makes of a password. Source: crypt(5).
+var hash = regexp.MustCompile(`\$(?:1|2[abxy]?|5|6|7|y|gy|apr1|argon2id?)\$[./A-Za-z0-9$=,+-]{20,}`)
+
 func passwordHash(e *entry) string {
-	if !e.holds() || !slices.Contains([]string{"etc/passwd", "etc/shadow", "etc/group", "etc/gshadow"}, strings.TrimSuffix(e.path, "-")) {
+	if !e.holds() || under(e.path, "usr") {
+		return ""
+	}
+	if !slices.Contains([]string{"etc/passwd", "etc/shadow", "etc/group", "etc/gshadow"}, strings.TrimSuffix(e.path, "-")) {
+		if at := hash.FindIndex(e.content); at != nil {
+			return fmt.Sprintf("holds a password's hash (line %d)", line(e.content, at[0]))
+		}
 		return ""
 	}
 	isUsers := strings.HasPrefix(e.path, "etc/passwd") || strings.HasPrefix(e.path, "etc/shadow")
@@ -152,39 +162,54 @@ var settings = []*regexp.Regexp{
 	regexp.MustCompile(`(?:\$dbpass|\bdbc_dbpass)\s*=\s*(?:'([^'\n]+)'|"([^"\n]+)")`), // dbconfig-common
 }
 
+// plainSettings match the same in the configuration of servers and their clients: my.cnf, grafana.ini,
+// telegraf.conf, .env and the like. A path or a reference to a variable is no password.
+var plainSettings = []*regexp.Regexp{
+	regexp.MustCompile(`(?mi)^[ \t]*(?:export[ \t]+)?"?[\w.-]*(?:password|secret|token)"?[ \t]*[=:][ \t]*(?:'([^'\n/$@%][^'\n]*)'|"([^"\n/$@%][^"\n]*)"|([^\s"'/$@%][^\s]*))`),
+}
+
+// notPasswords are values of options that are named like passwords.
+var notPasswords = []string{"yes", "no", "true", "false", "on", "off", "0", "1"}
+
 // placeholders stand in the samples of WordPress.
 var placeholders = []string{"password_here", "put your unique phrase here"}
 
 func passwordSetting(e *entry) string {
-	if !e.holds() || !(strings.HasSuffix(e.path, ".php") || strings.HasPrefix(e.path, "etc/dbconfig-common/")) {
-		return ""
+	var patterns []*regexp.Regexp
+	switch {
+	case !e.holds(), passwordFile(e) != "":
+	case strings.HasSuffix(e.path, ".php"), under(e.path, "etc/dbconfig-common"):
+		patterns = settings
+	// Below usr lie the samples of packages; what servers read is elsewhere.
+	case !under(e.path, "usr") && matches(path.Base(e.path), "*.cf", "*.cfg", "*.cnf", "*.conf", "*.env", "*.ini", "*.json", "*.toml", "*.yaml", "*.yml"):
+		patterns = plainSettings
 	}
-	for _, setting := range settings {
-		for _, at := range setting.FindAllSubmatchIndex(e.content, -1) {
+	for _, pattern := range patterns {
+		for _, at := range pattern.FindAllSubmatchIndex(e.content, -1) {
 			if inComment(e.content, at[0]) {
 				continue
 			}
-			value := bytes.Join([][]byte{group(e.content, at, 1), group(e.content, at, 2)}, nil)
-			if !slices.Contains(placeholders, string(value)) {
-				return fmt.Sprintf("sets a password or key (line %d)", 1+bytes.Count(e.content[:at[0]], []byte("\n")))
+			var value string
+			for number := 1; number <= pattern.NumSubexp(); number++ {
+				if from := at[2*number]; from >= 0 {
+					value += string(e.content[from:at[2*number+1]])
+				}
+			}
+			if !slices.Contains(placeholders, value) && !slices.Contains(notPasswords, strings.ToLower(value)) {
+				return fmt.Sprintf("sets a password or key (line %d)", line(e.content, at[0]))
 			}
 		}
 	}
 	return ""
 }
 
-func group(text []byte, at []int, number int) []byte {
-	if at[2*number] < 0 {
-		return nil
-	}
-	return text[at[2*number]:at[2*number+1]]
-}
+func line(text []byte, offset int) int { return 1 + bytes.Count(text[:offset], []byte("\n")) }
 
 // inComment tells whether the line up to the offset begins as a comment.
 func inComment(text []byte, offset int) bool {
-	line := bytes.TrimSpace(text[bytes.LastIndexByte(text[:offset], '\n')+1 : offset])
-	for _, mark := range []string{"//", "#", "*", "/*"} {
-		if bytes.HasPrefix(line, []byte(mark)) {
+	before := bytes.TrimSpace(text[bytes.LastIndexByte(text[:offset], '\n')+1 : offset])
+	for _, mark := range []string{"//", "#", ";", "*", "/*"} {
+		if bytes.HasPrefix(before, []byte(mark)) {
 			return true
 		}
 	}

@@ -30,7 +30,7 @@ import (
 )
 
 // keyVersion changes when this package makes something else of the same files.
-const keyVersion = "2"
+const keyVersion = "3"
 
 // finishScript removes what only installing needed; it lies in the base image's folder.
 const finishScript = "finish.sh"
@@ -210,7 +210,7 @@ func (b *Builder) inputs(ctx context.Context, t Target) (inputs, error) {
 	in := inputs{programs: map[string]string{}}
 	for _, p := range t.Recipe.Go {
 		b.say(t.Recipe.Name, "building "+p.Package)
-		file, err := program.Build(ctx, b.Root, filepath.Join(b.Out, "programs"), p)
+		file, err := program.Build(ctx, b.Root, filepath.Join(b.Out, programsDir), p)
 		if err != nil {
 			return in, err
 		}
@@ -234,6 +234,11 @@ func (b *Builder) key(t Target, in inputs, base *Record) (string, error) {
 	fmt.Fprintf(sum, "%s\n%s\n%d\n%s\n", keyVersion, t.Reference, b.Epoch, rootfs.Suite)
 	if base != nil {
 		fmt.Fprintf(sum, "base %s\n", base.ManifestDigest)
+		if len(t.Recipe.Packages) > 0 {
+			// finish.sh, `exclude` and `purge` of the base image hold here too, even what leaves the base
+			// image as it was.
+			fmt.Fprintf(sum, "made as %s\n", base.Key)
+		}
 	}
 	files := []string{recipe.File, recipe.Dockerfile}
 	if t.Recipe.Name == recipe.Base {
@@ -319,7 +324,7 @@ func (b *Builder) make(ctx context.Context, t Target, in inputs, base *Record, d
 }
 
 // baseRootfs is the base image's root filesystem, by which the others' layers are found.
-func (b *Builder) baseRootfs() string { return filepath.Join(b.Out, "base.rootfs.tar") }
+func (b *Builder) baseRootfs() string { return filepath.Join(b.Out, recipe.Base+rootfsSuffix) }
 
 func (b *Builder) makeRootfs(ctx context.Context, r *recipe.Recipe, base *Record, dir, out string) error {
 	if r.Name != recipe.Base && len(r.Packages) == 0 {
@@ -445,6 +450,11 @@ func (b *Builder) keep(t Target, key, built string, base *Record, took time.Dura
 	record, err := newRecord(archive, t, key, b.Epoch, base, took)
 	if err != nil {
 		return nil, err
+	}
+	if base == nil {
+		if record.RootfsSHA256, err = hashOf(b.baseRootfs()); err != nil {
+			return nil, err
+		}
 	}
 	return record, record.save(b.Out)
 }

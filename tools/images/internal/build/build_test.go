@@ -8,6 +8,7 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -199,9 +200,28 @@ func TestOnlyWhatChangedIsBuilt(t *testing.T) {
 func TestChangedBase(t *testing.T) {
 	w := newWorld(t)
 	w.build()
+	// What is done to all root filesystems may leave the base image as it was, but not the others.
+	changed := map[string]build.Status{"base": build.Built, "db": build.Built, "web": build.Unchanged}
 	w.write(w.image("base", "finish.sh"), "#!/bin/sh\necho\n")
-	// The scripts give the same base image, so the others can stay; another one rebuilds all.
-	assert.Equal(t, map[string]build.Status{"base": build.Built, "db": build.Unchanged, "web": build.Unchanged}, w.build())
+	assert.Equal(t, changed, w.build())
+	w.write(w.image("base", "image.yaml"), "version: \"1\"\nexclude: [/usr/share/mysql/*]\n")
+	assert.Equal(t, changed, w.build())
+	assert.Equal(t, allUnchanged, w.build())
+}
+
+func TestDamagedBaseRootfs(t *testing.T) {
+	w := newWorld(t)
+	w.build()
+	for name, damage := range map[string]func() error{
+		"cut off": func() error { return os.Truncate(w.out("base.rootfs.tar"), 100) },
+		"gone":    func() error { return os.Remove(w.out("base.rootfs.tar")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, damage())
+			assert.Equal(t, build.Built, w.build()["base"])
+			assert.Equal(t, allUnchanged, w.build())
+		})
+	}
 }
 
 func TestOneFailureDoesNotStopTheOthers(t *testing.T) {
@@ -298,8 +318,27 @@ func TestOneBuildAtATime(t *testing.T) {
 func TestScratchOfAKilledBuild(t *testing.T) {
 	w := newWorld(t)
 	w.write(w.out(".work-1/web/storage/x"), "")
+	w.write(w.out("programs/.build-1/web"), "")
+	// As mmdebstrap does, it goes on when the build is gone, and does not listen to SIGTERM.
+	orphan := exec.Command("sh", "-c", `trap "" TERM; while mkdir -p "$TMPDIR/new"; do :; done`)
+	orphan.Env = append(os.Environ(), "TMPDIR="+w.out(".work-1/db/tmp"))
+	require.NoError(t, orphan.Start())
+	stranger := exec.Command("sleep", "60")
+	stranger.Dir = w.out(".work-1")
+	require.NoError(t, stranger.Start())
+	t.Cleanup(func() {
+		_ = orphan.Process.Kill()
+		_ = stranger.Process.Kill()
+		_ = stranger.Wait()
+	})
 	w.build()
-	left, err := filepath.Glob(w.out(".work-*"))
-	require.NoError(t, err)
-	assert.Empty(t, left)
+	var ended *exec.ExitError
+	require.ErrorAs(t, orphan.Wait(), &ended)
+	assert.Equal(t, syscall.SIGKILL, ended.Sys().(syscall.WaitStatus).Signal())
+	assert.NoError(t, stranger.Process.Signal(syscall.Signal(0)), "somebody stands in the folder, no more")
+	for _, pattern := range []string{".work-*", "programs/.build-*"} {
+		left, err := filepath.Glob(w.out(pattern))
+		require.NoError(t, err)
+		assert.Empty(t, left)
+	}
 }

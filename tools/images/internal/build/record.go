@@ -16,6 +16,7 @@ import (
 	"github.com/ft-services/ft-services/tools/images/internal/inventory"
 	"github.com/ft-services/ft-services/tools/images/internal/lock"
 	"github.com/ft-services/ft-services/tools/images/internal/ociarchive"
+	"github.com/ft-services/ft-services/tools/images/internal/recipe"
 	"github.com/ft-services/ft-services/tools/images/internal/reference"
 	"github.com/ft-services/ft-services/tools/images/internal/sbom"
 )
@@ -25,6 +26,7 @@ const (
 	archiveSuffix = ".oci.tar"
 	recordSuffix  = ".json"
 	sbomSuffix    = ".spdx.json"
+	rootfsSuffix  = ".rootfs.tar" // of the base image alone
 )
 
 // ArchiveFile is where the image's archive lies.
@@ -38,6 +40,7 @@ type Record struct {
 
 	ArchiveSHA256  string `json:"archiveSHA256"`
 	ManifestDigest string `json:"manifestDigest"`
+	RootfsSHA256   string `json:"rootfsSHA256,omitempty"` // of the base image, by which others' layers are found
 
 	Inventory inventory.Inventory `json:"inventory"`
 	Seconds   float64             `json:"seconds"` // how long the build took
@@ -65,7 +68,7 @@ func newRecord(archive string, t Target, key string, epoch int64, base *Record, 
 		Name: t.Recipe.Name, Reference: t.Reference, Key: key, Inventory: held, Seconds: took.Seconds(),
 		Packages: map[string]string{}, Programs: map[string]string{},
 	}
-	if r.ArchiveSHA256, err = hashArchive(archive); err != nil {
+	if r.ArchiveSHA256, err = hashOf(archive); err != nil {
 		return nil, err
 	}
 	if r.ManifestDigest, err = ociarchive.ManifestDigest(archive); err != nil {
@@ -111,15 +114,15 @@ func writeSBOM(file string, held inventory.Inventory, ref string, epoch int64) e
 	return out.Close()
 }
 
-func hashArchive(archive string) (string, error) {
-	f, err := os.Open(archive)
+func hashOf(file string) (string, error) {
+	f, err := os.Open(file)
 	if err != nil {
 		return "", fmt.Errorf("read the image: %w", err)
 	}
 	defer f.Close()
 	sum := sha256.New()
 	if _, err := io.Copy(sum, f); err != nil {
-		return "", fmt.Errorf("read %s: %w", archive, err)
+		return "", fmt.Errorf("read %s: %w", file, err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
@@ -138,13 +141,22 @@ func LoadRecord(out, name string) (*Record, error) {
 	return r, nil
 }
 
-// Intact reports whether the archive is still the one that the record tells of, with its SBOM beside it.
+// Intact reports whether the archive is still the one that the record tells of, with all that belongs
+// beside it.
 func (r *Record) Intact(out string) bool {
 	if _, err := os.Stat(filepath.Join(out, r.Name+sbomSuffix)); err != nil {
 		return false
 	}
-	sum, err := hashArchive(ArchiveFile(out, r.Name))
-	return err == nil && sum == r.ArchiveSHA256
+	want := map[string]string{archiveSuffix: r.ArchiveSHA256}
+	if r.Name == recipe.Base {
+		want[rootfsSuffix] = r.RootfsSHA256
+	}
+	for suffix, sum := range want {
+		if got, err := hashOf(filepath.Join(out, r.Name+suffix)); err != nil || got != sum {
+			return false
+		}
+	}
+	return true
 }
 
 // Locked is what the lock file keeps of the image.

@@ -20,6 +20,9 @@ import (
 	"github.com/ft-services/ft-services/tools/images/internal/recipe"
 )
 
+// WorkPrefix begins the name of a build's scratch folder in the cache.
+const WorkPrefix = ".build-"
+
 // Build returns the path of the built program. What lies in this repository is built anew each time
 // (Go's own cache makes that quick); what has a version is kept in cache.
 func Build(ctx context.Context, root, cache string, p recipe.Program) (string, error) {
@@ -38,7 +41,7 @@ func Build(ctx context.Context, root, cache string, p recipe.Program) (string, e
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", fmt.Errorf("make the folder of programs: %w", err)
 	}
-	work, err := os.MkdirTemp(cache, ".build-")
+	work, err := os.MkdirTemp(cache, WorkPrefix)
 	if err != nil {
 		return "", fmt.Errorf("make the folder of programs: %w", err)
 	}

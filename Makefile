@@ -5,7 +5,8 @@ SHELL := /bin/bash
 
 # Building images and running them needs root.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH" "MIRROR=$$MIRROR")
-BUILD := $(SUDO) go run ./tools/images
+# Not `go run`: a SIGTERM would end that alone, and the build would go on.
+BUILDER := $(SUDO) go build -buildvcs=false -o out/bin/images ./tools/images && exec $(SUDO) out/bin/images
 
 # What `make images` and `make test-images` use besides Go, on Debian and Ubuntu. Docker's own packages
 # bring a runc, and conflict with the distribution's.
@@ -29,14 +30,14 @@ test: ## everything that needs no image and no cluster
 
 .PHONY: images
 images: ## build every image that changed (ARGS=--require-all, --locked, --force; MIRROR=…)
-	$(BUILD) build $(ARGS)
+	$(BUILDER) build $(ARGS)
 
 image-%: ## build one image, as in make image-nginx
-	$(BUILD) build $(ARGS) $*
+	$(BUILDER) build $(ARGS) $*
 
 .PHONY: lock
 lock: ## build every image anew with today's packages, and write images/lock.yaml
-	$(BUILD) lock $(ARGS)
+	$(BUILDER) lock $(ARGS)
 
 .PHONY: test-images
 test-images: ## run every image for real, with the configuration of base/, and look into its layers
@@ -45,7 +46,7 @@ test-images: ## run every image for real, with the configuration of base/, and l
 
 .PHONY: load-minikube
 load-minikube: ## bring the images into the minikube cluster
-	$(BUILD) load minikube $(ARGS)
+	$(BUILDER) load minikube $(ARGS)
 
 .PHONY: clean
 clean: ## remove what was built

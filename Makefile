@@ -12,6 +12,10 @@ BUILDER := $(SUDO) go build -buildvcs=false -o out/bin/images ./tools/images && 
 # bring a runc, and conflict with the distribution's.
 IMAGE_PACKAGES := buildah debian-archive-keyring gpg libdistro-info-perl mmdebstrap mount skopeo
 TEST_PACKAGES := iproute2 $(if $(shell command -v runc),,runc)
+# What the node of `make up` takes from the distribution, and the clients of `make e2e`.
+NODE_PACKAGES := $(if $(shell command -v containerd),,containerd) containernetworking-plugins conntrack etcd-server iptables mount nftables util-linux
+CLIENT_PACKAGES := chromium curl lftp
+CLUSTER := $(SUDO) go run ./tools/cluster
 
 .PHONY: help
 help: ## this list
@@ -20,7 +24,8 @@ help: ## this list
 .PHONY: deps
 deps: ## install the Debian packages that the other commands need
 	$(SUDO) apt-get update --quiet
-	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $(IMAGE_PACKAGES) $(TEST_PACKAGES)
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
+	  $(IMAGE_PACKAGES) $(TEST_PACKAGES) $(NODE_PACKAGES) $(CLIENT_PACKAGES)
 
 .PHONY: test
 test: ## everything that needs no image and no cluster
@@ -43,6 +48,21 @@ lock: ## build every image anew with today's packages, and write images/lock.yam
 test-images: ## run every image for real, with the configuration of base/, and look into its layers
 	$(SUDO) go test -tags imagetest -count=1 -v -run TestBuiltImages ./tools/images/internal/layers
 	$(SUDO) go test -tags imagetest -count=1 -timeout 30m -parallel 8 -v ./tools/images/internal/imagetest
+
+.PHONY: up
+up: ## boot a Kubernetes, deploy overlays/minikube, wait until all is Ready (ARGS=--help)
+	$(CLUSTER) $(ARGS) up
+
+.PHONY: e2e
+e2e: ## the acceptance test against what `up` has started (ARGS=-run=TestAcceptance/R8)
+	mkdir -p out/e2e
+	go build -o out/e2e/cluster ./tools/cluster
+	cd tools/e2e && CGO_ENABLED=0 go build -ldflags='-s -w' -o ../../out/e2e/probe ./probe
+	cd tools/e2e && $(SUDO) go test -count=1 -v -timeout 45m -exec "$(CURDIR)/out/e2e/cluster client" $(ARGS) .
+
+.PHONY: down
+down: ## remove the cluster and all that it left on this machine
+	$(CLUSTER) down
 
 .PHONY: load-minikube
 load-minikube: ## bring the images into the minikube cluster

@@ -1,0 +1,3 @@
+package e2e
+
+func startChecks() []check { return nil }

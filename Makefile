@@ -54,11 +54,11 @@ up: ## boot a Kubernetes, deploy overlays/minikube, wait until all is Ready (ARG
 	$(CLUSTER) $(ARGS) up
 
 .PHONY: e2e
-e2e: ## the acceptance test against what `up` has started (ARGS=-run=TestAcceptance/R8)
+e2e: ## the acceptance test against what `up` has started (RUN='R8|G5': only these)
 	mkdir -p out/e2e
 	go build -o out/e2e/cluster ./tools/cluster
 	cd tools/e2e && CGO_ENABLED=0 go build -ldflags='-s -w' -o ../../out/e2e/probe ./probe
-	cd tools/e2e && $(SUDO) go test -count=1 -v -timeout 45m -exec "$(CURDIR)/out/e2e/cluster client" $(ARGS) .
+	cd tools/e2e && $(SUDO) go test -count=1 -v -timeout 45m -exec "$(CURDIR)/out/e2e/cluster client" $(if $(RUN),-run 'TestAcceptance/($(RUN))') .
 
 .PHONY: down
 down: ## remove the cluster and all that it left on this machine

@@ -1,3 +1,36 @@
 package e2e
 
-func freshChecks() []check { return nil }
+import (
+	"fmt"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ft-services/ft-services/tools/e2e/internal/stack"
+)
+
+func freshChecks() []check {
+	return []check{
+		{"G2 G9", "all pods are replaced at once, and start without a restart", replaceAll},
+	}
+}
+
+// replaceAll is also how these checks leave the cluster: nobody after them finds restarts or back-offs.
+func replaceAll(t *test) {
+	begun := time.Now()
+	for _, namespace := range []string{stack.Namespace, stack.NodeNamespace} {
+		err := t.stack.Client.CoreV1().Pods(namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{})
+		require.NoError(t, err)
+	}
+	t.waitReady(3 * time.Minute)
+	t.report.Measure("Start-up", "all pods replaced at once, to all Ready", seconds(time.Since(begun)))
+	for _, pod := range t.allPods() {
+		if pod.DeletionTimestamp == nil {
+			assert.Zero(t, stack.Restarts(&pod), "restarts of pod %s", pod.Name)
+		}
+	}
+}
+
+func seconds(took time.Duration) string { return fmt.Sprintf("%.1f s", took.Seconds()) }

@@ -1,3 +1,106 @@
 package e2e
 
-func startChecks() []check { return nil }
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ft-services/ft-services/tools/e2e/internal/stack"
+)
+
+func startChecks() []check {
+	return []check{
+		{"G2", "all pods start without a restart", startedWithoutRestart},
+		{"G1", "Deployments are named as people type them, in the current namespace", namesAndNamespace},
+		{"B5", "memory at rest", measureMemory},
+	}
+}
+
+// startedWithoutRestart is about the pods that are there. On a cluster that was just made that is the first start; an
+// earlier run of these checks has left fresh pods behind.
+func startedWithoutRestart(t *test) {
+	t.running()
+	t.waitReady(2 * time.Minute)
+	pods, err := t.stack.AllPods(t.Context())
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(pods), len(stack.Services)+2)
+	namespace, err := t.stack.Client.CoreV1().Namespaces().Get(t.Context(), stack.Namespace, metav1.GetOptions{})
+	require.NoError(t, err)
+	first, last := true, namespace.CreationTimestamp.Time
+	for _, pod := range pods {
+		assert.Zero(t, stack.Restarts(&pod), "restarts of pod %s", pod.Name)
+		first = first && pod.CreationTimestamp.Sub(namespace.CreationTimestamp.Time) < time.Minute
+		for _, condition := range pod.Status.Conditions {
+			if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && condition.LastTransitionTime.After(last) {
+				last = condition.LastTransitionTime.Time
+			}
+		}
+	}
+	took := "the pods are not those of the first start"
+	if first {
+		took = fmt.Sprintf("%.0f s", last.Sub(namespace.CreationTimestamp.Time).Seconds())
+	}
+	t.report.Measure("Start-up", "namespace made to all Ready", took)
+}
+
+func namesAndNamespace(t *test) {
+	names := strings.Fields(t.kubectl("get", "deployments", "--output=jsonpath={.items[*].metadata.name}"))
+	for _, service := range stack.Services {
+		assert.Contains(t, names, service)
+	}
+	// As typed, without a namespace.
+	output, err := t.exec("nginx", "cat", "/proc/1/comm")
+	require.NoError(t, err)
+	assert.Equal(t, "pause\n", output, "process 1 holds the pod together, and nobody kills it")
+}
+
+// measureMemory reads the kubelet's own numbers, which are what it would evict by.
+func measureMemory(t *test) {
+	nodes, err := t.stack.Client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	sum := uint64(0)
+	for _, node := range nodes.Items {
+		var summary struct {
+			Pods []struct {
+				PodRef struct{ Name, Namespace string }
+				Memory struct{ WorkingSetBytes uint64 }
+			}
+		}
+		text := t.kubectl("get", "--raw=/api/v1/nodes/"+node.Name+"/proxy/stats/summary")
+		require.NoError(t, json.Unmarshal([]byte(text), &summary))
+		slices.SortFunc(summary.Pods, func(a, b struct {
+			PodRef struct{ Name, Namespace string }
+			Memory struct{ WorkingSetBytes uint64 }
+		}) int {
+			return strings.Compare(a.PodRef.Name, b.PodRef.Name)
+		})
+		for _, pod := range summary.Pods {
+			if pod.PodRef.Namespace != stack.Namespace && pod.PodRef.Namespace != stack.NodeNamespace {
+				continue
+			}
+			t.report.Measure("Memory of each pod (working set)", pod.PodRef.Name, mebibytes(pod.Memory.WorkingSetBytes))
+			assert.NotZero(t, pod.Memory.WorkingSetBytes, "what pod %s uses", pod.PodRef.Name)
+			sum += pod.Memory.WorkingSetBytes
+		}
+	}
+	t.report.Measure("Memory of each pod (working set)", "all", mebibytes(sum))
+	if len(t.stack.Tool) == 0 {
+		return
+	}
+	// Another kind of cluster does not tell its processes apart.
+	output, err := t.stack.Cluster(t.Context(), "status")
+	require.NoError(t, err)
+	for _, row := range regexp.MustCompile(`(?m)^(\S+)\s+\d+\s+\S+\s+(\d+ MiB)$`).FindAllStringSubmatch(output, -1) {
+		t.report.Measure("Memory of the control plane (working set)", row[1], row[2])
+	}
+}
+
+func mebibytes(bytes uint64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }

@@ -62,36 +62,51 @@ func namesAndNamespace(t *test) {
 	assert.Equal(t, "pause\n", output, "process 1 holds the pod together, and nobody kills it")
 }
 
-// measureMemory reads the kubelet's own numbers, which are what it would evict by.
-func measureMemory(t *test) {
+// summary is what the kubelets tell of the stack's pods: the numbers that they would evict by.
+type summary struct {
+	PodRef struct{ Name, Namespace string }
+	Memory struct{ WorkingSetBytes uint64 }
+	Volume []volume
+}
+
+// volume belongs to a claim if it has one.
+type volume struct {
+	PVCRef    *struct{ Name string }
+	UsedBytes *uint64
+}
+
+func (t *test) summaries() []summary {
+	t.Helper()
 	nodes, err := t.stack.Client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
-	sum := uint64(0)
+	var all []summary
 	for _, node := range nodes.Items {
-		var summary struct {
-			Pods []struct {
-				PodRef struct{ Name, Namespace string }
-				Memory struct{ WorkingSetBytes uint64 }
-			}
-		}
+		var one struct{ Pods []summary }
 		text := t.kubectl("get", "--raw=/api/v1/nodes/"+node.Name+"/proxy/stats/summary")
-		require.NoError(t, json.Unmarshal([]byte(text), &summary))
-		slices.SortFunc(summary.Pods, func(a, b struct {
-			PodRef struct{ Name, Namespace string }
-			Memory struct{ WorkingSetBytes uint64 }
-		}) int {
-			return strings.Compare(a.PodRef.Name, b.PodRef.Name)
-		})
-		for _, pod := range summary.Pods {
-			if pod.PodRef.Namespace != stack.Namespace && pod.PodRef.Namespace != stack.NodeNamespace {
-				continue
+		require.NoError(t, json.Unmarshal([]byte(text), &one))
+		for _, pod := range one.Pods {
+			if pod.PodRef.Namespace == stack.Namespace || pod.PodRef.Namespace == stack.NodeNamespace {
+				all = append(all, pod)
 			}
-			t.report.Measure("Memory of each pod (working set)", pod.PodRef.Name, mebibytes(pod.Memory.WorkingSetBytes))
-			assert.NotZero(t, pod.Memory.WorkingSetBytes, "what pod %s uses", pod.PodRef.Name)
-			sum += pod.Memory.WorkingSetBytes
 		}
 	}
-	t.report.Measure("Memory of each pod (working set)", "all", mebibytes(sum))
+	slices.SortFunc(all, func(a, b summary) int { return strings.Compare(a.PodRef.Name, b.PodRef.Name) })
+	return all
+}
+
+func measureMemory(t *test) {
+	const table = "Memory of each pod (working set)"
+	sum := uint64(0)
+	for _, pod := range t.summaries() {
+		// A pod whose image was not built has no container yet.
+		if pod.Memory.WorkingSetBytes == 0 {
+			continue
+		}
+		t.report.Measure(table, pod.PodRef.Name, mebibytes(pod.Memory.WorkingSetBytes))
+		sum += pod.Memory.WorkingSetBytes
+	}
+	assert.NotZero(t, sum)
+	t.report.Measure(table, "all", mebibytes(sum))
 	if len(t.stack.Tool) == 0 {
 		return
 	}

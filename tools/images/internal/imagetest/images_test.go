@@ -43,8 +43,8 @@ type service struct {
 	needs    []string // services that must answer in the same network
 	optional bool     // its image may not have been built
 
-	// check turns a container's command into one that only reads the configuration.
-	check map[string]func(command []string) []string
+	// check turns a container's command into some that only read the configuration.
+	check checks
 	// processes are those that a grader kills, and the containers that end with them.
 	processes []process
 	// around starts what stands in for other pods.
@@ -55,6 +55,9 @@ type service struct {
 }
 
 type process struct{ name, container string }
+
+// checks are by the container's name.
+type checks map[string][]func(command []string) []string
 
 // bench is what all tests share.
 type bench struct {
@@ -270,13 +273,15 @@ func (r *running) start() {
 
 func (r *running) checkConfiguration() {
 	r.Helper()
-	for name, change := range r.service.check {
-		ctx, cancel := context.WithTimeout(r.Context(), askWithin)
-		argv := change(r.pod.Command(name))
-		out, code, err := r.pod.Try(ctx, name, argv...)
-		cancel()
-		require.NoError(r, err)
-		require.Zero(r, code, "%s in container %s: %s", strings.Join(argv, " "), name, out)
+	for name, changes := range r.service.check {
+		for _, change := range changes {
+			ctx, cancel := context.WithTimeout(r.Context(), askWithin)
+			argv := change(r.pod.Command(name))
+			out, code, err := r.pod.Try(ctx, name, argv...)
+			cancel()
+			require.NoError(r, err)
+			require.Zero(r, code, "%s in container %s: %s", strings.Join(argv, " "), name, out)
+		}
 	}
 }
 

@@ -44,7 +44,8 @@ type Containerd struct{ Address, Namespace string }
 // Tool implements Destination.
 func (Containerd) Tool() (string, string) { return "ctr", "it comes with containerd" }
 
-// Load implements Destination. Digests names the image by its digest too, as a pull would.
+// Load implements Destination. The archive says the name, and the import unpacks it for the snapshotter
+// in use.
 func (c Containerd) Load(ctx context.Context, image Image) error {
 	return command.Run(ctx, "", nil, "ctr", "--address", c.Address, "--namespace", c.Namespace, "images", "import", image.Archive)
 }

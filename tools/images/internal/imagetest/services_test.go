@@ -88,7 +88,7 @@ func ftps() service {
 	return service{
 		name: "ftps",
 		check: checks{
-			"ftps":    {appended("--configtest")},
+			"ftps": {appended("--configtest")},
 			// execd calls it an error that a test ends it.
 			"metrics": {telegrafCheck, appended("--test", "--input-filter", "procstat")},
 		},

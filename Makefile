@@ -14,12 +14,18 @@ IMAGE_PACKAGES := buildah debian-archive-keyring gpg libdistro-info-perl mmdebst
 TEST_PACKAGES := iproute2 $(if $(shell command -v runc),,runc)
 # What the node of `make up` takes from the distribution, and the clients of `make e2e`.
 NODE_PACKAGES := $(if $(shell command -v containerd),,containerd) containernetworking-plugins conntrack etcd-server iptables mount nftables util-linux
-CLIENT_PACKAGES := chromium curl lftp
-CLUSTER := $(SUDO) go run ./tools/cluster
+CLIENT_PACKAGES := $(if $(shell command -v chromium google-chrome chromium-browser),,chromium) curl lftp
+CLUSTER := go build -buildvcs=false -o out/bin/cluster ./tools/cluster && exec $(SUDO) out/bin/cluster
+
+# What must be there for `make up`; minikube brings its own node.
+NEEDED := buildah mmdebstrap runc skopeo /usr/share/keyrings/debian-archive-keyring.gpg
+ifeq ($(shell command -v minikube),)
+NEEDED += containerd conntrack etcd ip iptables nft /usr/lib/cni/bridge
+endif
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: deps
 deps: ## install the Debian packages that the other commands need
@@ -27,11 +33,34 @@ deps: ## install the Debian packages that the other commands need
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends \
 	  $(IMAGE_PACKAGES) $(TEST_PACKAGES) $(NODE_PACKAGES) $(CLIENT_PACKAGES)
 
+.PHONY: up
+up: ## one command, the running stack: install what is missing, build, boot, deploy, wait
+	@for needed in $(NEEDED); do PATH="$$PATH:/usr/sbin:/sbin" command -v "$$needed" >/dev/null || [ -e "$$needed" ] || { $(MAKE) deps; break; }; done
+	$(BUILDER) build
+	$(CLUSTER) up
+
 .PHONY: test
 test: ## everything that needs no image and no cluster
 	go vet ./...
 	go test ./...
+	cd tools/cluster/addons && go vet ./... && go test ./...
+	cd tools/e2e && go vet ./... && go test ./internal/... && go test -run TestEveryRequirementIsProven .
 	go run ./tools/validate
+
+.PHONY: e2e
+e2e: ## every requirement, on the stack that `up` has started (RUN='R8|G5': only these)
+	go build -buildvcs=false -o out/bin/cluster ./tools/cluster
+	cd tools/e2e && CGO_ENABLED=0 go build -buildvcs=false -ldflags='-s -w' -o ../../out/e2e/probe ./probe
+	cd tools/e2e && $(SUDO) go test -count=1 -v -timeout 45m -exec "$(CURDIR)/out/bin/cluster client" -run 'TestAcceptance$(if $(RUN),/($(RUN)))' .
+
+.PHONY: down
+down: ## remove the cluster and all that it left on this machine
+	$(CLUSTER) down
+
+.PHONY: test-cluster
+test-cluster: ## the cluster's own tests: network policies with real packets, and its life from up to down
+	cd tools/cluster/addons && $(SUDO) go test -tags nettest -count=1 ./networkpolicy/...
+	cd tools/cluster && $(SUDO) go test -tags clustertest -count=1 -timeout 20m -v -run TestLifecycle .
 
 .PHONY: images
 images: ## build every image that changed (ARGS=--require-all, --locked, --force; MIRROR=…)
@@ -48,21 +77,6 @@ lock: ## build every image anew with today's packages, and write images/lock.yam
 test-images: ## run every image for real, with the configuration of base/, and look into its layers
 	$(SUDO) go test -tags imagetest -count=1 -v -run TestBuiltImages ./tools/images/internal/layers
 	$(SUDO) go test -tags imagetest -count=1 -timeout 30m -parallel 8 -v ./tools/images/internal/imagetest
-
-.PHONY: up
-up: ## boot a Kubernetes, deploy overlays/minikube, wait until all is Ready (ARGS=--help)
-	$(CLUSTER) $(ARGS) up
-
-.PHONY: e2e
-e2e: ## the acceptance test against what `up` has started (RUN='R8|G5': only these)
-	mkdir -p out/e2e
-	go build -o out/e2e/cluster ./tools/cluster
-	cd tools/e2e && CGO_ENABLED=0 go build -ldflags='-s -w' -o ../../out/e2e/probe ./probe
-	cd tools/e2e && $(SUDO) go test -count=1 -v -timeout 45m -exec "$(CURDIR)/out/e2e/cluster client" $(if $(RUN),-run 'TestAcceptance/($(RUN))') .
-
-.PHONY: down
-down: ## remove the cluster and all that it left on this machine
-	$(CLUSTER) down
 
 .PHONY: load-minikube
 load-minikube: ## bring the images into the minikube cluster

@@ -16,6 +16,7 @@ import (
 	"github.com/ft-services/ft-services/tools/cluster/internal/deploy"
 	"github.com/ft-services/ft-services/tools/cluster/internal/network"
 	"github.com/ft-services/ft-services/tools/cluster/internal/node"
+	"github.com/ft-services/ft-services/tools/cluster/internal/progress"
 	"github.com/ft-services/ft-services/tools/cluster/internal/runner"
 )
 
@@ -129,9 +130,17 @@ func (c *Cluster) Logs(_ context.Context, name string, out io.Writer) error {
 	return err
 }
 
-// Kill ends one of the node's processes at once, as a crash would.
-func (c *Cluster) Kill(_ context.Context, name string) error {
-	return c.processes.Signal(name, syscall.SIGKILL)
+// Kill ends one of the node's processes at once, as a crash would, and waits until it is gone.
+func (c *Cluster) Kill(ctx context.Context, name string) error {
+	if err := c.processes.Signal(name, syscall.SIGKILL); err != nil {
+		return err
+	}
+	return progress.Until(ctx, name+" to end", 10*time.Second, 20*time.Millisecond, func(context.Context) error {
+		if record, runs := c.processes.Running(name); runs {
+			return fmt.Errorf("process %d is still there", record.PID)
+		}
+		return nil
+	})
 }
 
 // readyWorkloads returns what is Ready now; nothing if the API server does not answer.

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/google/go-containerregistry v0.22.1
+	github.com/jlaffaye/ftp v0.2.4
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/net v0.60.0
 	k8s.io/api v0.36.6

@@ -279,6 +279,10 @@ func wrongVersion(r build.Result) []string {
 
 func saveLock(stdout io.Writer, file string, former *lock.File, epoch int64, results []build.Result) error {
 	current := &lock.File{Epoch: epoch, Images: map[string]lock.Image{}}
+	// All images hold the base image's packages too, though the lock file does not repeat them.
+	otherBase := slices.ContainsFunc(results, func(r build.Result) bool {
+		return r.Name == recipe.Base && r.Record != nil && len(former.Differences(r.Name, r.Record.Locked())) > 0
+	})
 	var errs []error
 	for _, r := range results {
 		switch {
@@ -288,7 +292,7 @@ func saveLock(stdout io.Writer, file string, former *lock.File, epoch int64, res
 			for _, text := range wrongVersion(r) {
 				errs = append(errs, fmt.Errorf("%s: %s", r.Name, text))
 			}
-			if was, ok := former.Images[r.Name]; ok && was.Tag == held.Tag && len(former.Differences(r.Name, held)) > 0 && held.Tag != "" {
+			if was, ok := former.Images[r.Name]; ok && was.Tag == held.Tag && held.Tag != "" && (otherBase || len(former.Differences(r.Name, held)) > 0) {
 				fmt.Fprintf(stdout, "%s holds other packages than before: raise its revision in base/images/kustomization.yaml (now %s)\n", r.Name, held.Tag)
 			}
 		case r.Status == build.NotBuilt:

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
@@ -48,6 +49,7 @@ func wordpressChecks() []check {
 		{"R9 G6", "every user comments on a post, and all can read it", wordpressComments},
 		{"R9 G6", "the administrator edits a page, and it changes", wordpressEdits},
 		{"R9", "an uploaded picture is served as it was, until it is deleted", wordpressUploads},
+		{"R9 G6", "a browser shows WordPress's front page and the administrator's dashboard", wordpressInBrowser},
 	}
 }
 
@@ -378,4 +380,21 @@ func wordpressUploads(t *test) {
 	code, _ = olivia.send(http.MethodDelete, fmt.Sprintf("/media/%d?force=true", made.ID), nil)
 	require.Equal(t, http.StatusOK, code)
 	assert.Equal(t, http.StatusNotFound, t.get(reader, made.SourceURL).Code)
+}
+
+func wordpressInBrowser(t *test) {
+	p := t.chromium()
+	p.do("open the front page", chromedp.Navigate(t.wordpress("/")), chromedp.WaitVisible(chromedp.CSS("h1")))
+	p.screenshot("wordpress-front")
+	p.do("log in",
+		chromedp.Navigate(t.wordpress("/wp-login.php")),
+		chromedp.WaitVisible(chromedp.CSS("#user_login")),
+		// The page's own script selects the field a little later.
+		chromedp.SetValue(chromedp.CSS("#user_login"), "olivia"),
+		chromedp.SetValue(chromedp.CSS("#user_pass"), t.secret("wordpress-users", "olivia")),
+		chromedp.Click(chromedp.CSS("#wp-submit")),
+		chromedp.WaitVisible(chromedp.CSS("#dashboard-widgets")),
+	)
+	p.screenshot("wordpress-dashboard")
+	p.complete()
 }

@@ -389,7 +389,7 @@ func wordpressInBrowser(t *test) {
 	p.do("log in",
 		chromedp.Navigate(t.wordpress("/wp-login.php")),
 		chromedp.WaitVisible(chromedp.CSS("#user_login")),
-		// The page's own script selects the field a little later.
+		// Not typed: the page's own script moves the focus.
 		chromedp.SetValue(chromedp.CSS("#user_login"), "olivia"),
 		chromedp.SetValue(chromedp.CSS("#user_pass"), t.secret("wordpress-users", "olivia")),
 		chromedp.Click(chromedp.CSS("#wp-submit")),

@@ -71,7 +71,11 @@ func checks() []check {
 type test struct {
 	*testing.T
 	*bench
+	ctx context.Context
 }
+
+// Context ends when the check does, before its cleanup functions, or when somebody interrupts the run.
+func (t *test) Context() context.Context { return t.ctx }
 
 // bench is what all checks share.
 type bench struct {
@@ -104,14 +108,16 @@ func TestAcceptance(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Fatal("interrupted")
 		}
-		t.Run(c.numbers+" "+c.what, func(t *testing.T) { b.one(t, c) })
+		t.Run(c.numbers+" "+c.what, func(t *testing.T) { b.one(ctx, t, c) })
 	}
 }
 
-func (b *bench) one(t *testing.T, c check) {
+func (b *bench) one(ctx context.Context, t *testing.T, c check) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	begun := time.Now()
 	result := report.Result{Numbers: strings.Fields(c.numbers), What: c.what}
-	one := &test{T: t, bench: b}
+	one := &test{T: t, bench: b, ctx: ctx}
 	t.Cleanup(func() {
 		result.Took, result.Outcome = time.Since(begun), report.Passed
 		switch {

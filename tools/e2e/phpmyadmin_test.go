@@ -17,6 +17,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ft-services/ft-services/tools/e2e/internal/stack"
 )
 
 func phpmyadminChecks() []check {
@@ -51,11 +53,19 @@ func (t *test) chromium() *page {
 	require.NoError(t, private.HandshakeContext(t.Context()))
 	key := sha256.Sum256(private.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
 
-	profile := t.TempDir()
+	// Chromium makes a socket in a folder of its own here, and the path of T.TempDir is too long for one.
+	home, err := os.MkdirTemp("", "e2e-chromium-")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		// The last of its processes may still write.
+		assert.NoError(t, stack.Until(context.Background(), "Chromium's files to be gone", 10*time.Second, 100*time.Millisecond,
+			func(context.Context) error { return os.RemoveAll(home) }))
+	})
 	// The test's own context would end before the browser can be closed.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
 	ctx, stop := chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.UserDataDir(profile),
+		chromedp.UserDataDir(filepath.Join(home, "profile")),
+		chromedp.Env("HOME="+home, "TMPDIR="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home),
 		chromedp.WindowSize(1280, 900),
 		chromedp.NoSandbox, // which root cannot have
 		chromedp.DisableGPU,

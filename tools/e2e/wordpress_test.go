@@ -262,7 +262,7 @@ func wordpressRoles(t *test) {
 
 	// What is not allowed is 403, on the pages as in the editor's interface.
 	pages := map[string]int{
-		"profile.php": subscriber, "edit.php": author, "post-new.php": author, "upload.php": author,
+		"profile.php": subscriber, "edit.php": author, "upload.php": author,
 		"edit.php?post_type=page": editor, "edit-tags.php?taxonomy=category": editor,
 		"users.php": administrator, "options-general.php": administrator, "plugins.php": administrator, "themes.php": administrator,
 	}

@@ -11,18 +11,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/ft-services/ft-services/tools/e2e/internal/ask"
+	"github.com/ft-services/ft-services/tools/e2e/internal/reach"
 )
 
 func main() {
@@ -54,7 +52,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	answer := json.NewEncoder(out)
 	switch args[0] {
 	case "dial":
-		return answer.Encode(dialAll(ctx, request))
+		return answer.Encode(reach.All(ctx, request.Targets, request.Patience, len(request.Targets)))
 	case "http":
 		answered, err := fetch(ctx, request)
 		if err != nil {
@@ -81,60 +79,6 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		return writePoints(ctx, request, answer)
 	}
 	return fmt.Errorf("unknown command %q", args[0])
-}
-
-// dialAll tries all targets at once.
-func dialAll(ctx context.Context, request ask.Request) []ask.Reached {
-	results := make([]ask.Reached, len(request.Targets))
-	var all sync.WaitGroup
-	for i, target := range request.Targets {
-		all.Go(func() { results[i] = dial(ctx, target, request.Patience) })
-	}
-	all.Wait()
-	return results
-}
-
-func dial(ctx context.Context, target ask.Target, patience time.Duration) ask.Reached {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	connection, err := (&net.Dialer{}).DialContext(ctx, target.Network, target.Address)
-	if err == nil {
-		defer connection.Close()
-		if target.Network == "udp" {
-			deadline, _ := ctx.Deadline()
-			err = errors.Join(connection.SetDeadline(deadline), askName(connection))
-		}
-	}
-	switch {
-	case err == nil:
-		return ask.Open
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return ask.Refused
-	case errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil:
-		return ask.Dropped
-	}
-	return ask.Reached(err.Error())
-}
-
-// askName asks a name server: over UDP only an answer shows that anything has arrived.
-func askName(connection net.Conn) error {
-	name, err := dnsmessage.NewName("kubernetes.default.svc.cluster.local.")
-	if err != nil {
-		return err
-	}
-	question := dnsmessage.Message{
-		Header:    dnsmessage.Header{RecursionDesired: true},
-		Questions: []dnsmessage.Question{{Name: name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}},
-	}
-	packed, err := question.Pack()
-	if err != nil {
-		return err
-	}
-	if _, err := connection.Write(packed); err != nil {
-		return err
-	}
-	_, err = connection.Read(make([]byte, 512))
-	return err
 }
 
 func fetch(ctx context.Context, request ask.Request) (ask.Answer, error) {

@@ -49,7 +49,7 @@ func (p process) container() string {
 func (t *test) together(parts map[string]func(*test)) {
 	var all sync.WaitGroup
 	for name, part := range parts {
-		all.Go(func() { t.Run(name, func(sub *testing.T) { part(&test{T: sub, bench: t.bench}) }) })
+		all.Go(func() { t.Run(name, func(sub *testing.T) { part(&test{T: sub, bench: t.bench, ctx: t.ctx}) }) })
 	}
 	all.Wait()
 }
@@ -150,12 +150,6 @@ func (t *test) kill(processes ...process) {
 			}
 			took := t.hit(p, time.Minute, flags...)
 			t.report.Measure("Recovery", string(p)+" "+signal, seconds(took))
-			target := 30 * time.Second
-			if p.service() == "telegraf" {
-				// Its readiness probe waits for its first rounds.
-				target = 45 * time.Second
-			}
-			assert.Less(t, took, target, "%s %s", p, signal)
 		}
 	}
 }

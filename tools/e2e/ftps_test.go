@@ -332,7 +332,7 @@ func same(t *test, file, back string) {
 }
 
 // lftp runs commands of lftp as a user, whose password it reads from stdin like all the others. It returns what lftp
-// prints, and its log.
+// prints, and the server's answers.
 func (t *test) lftp(user, settings string, commands ...string) (output, log string, err error) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "log")
@@ -343,7 +343,7 @@ func (t *test) lftp(user, settings string, commands ...string) (output, log stri
 		"set net:timeout 20",
 		"set xfer:log no",
 		settings,
-		"debug -o " + file + " 9",
+		"debug -o " + file + " 4", // what the server says; from 5 on it also holds the password
 		"open -u " + user + "," + t.secret("ftps-users", user) + " ftp://" + t.stack.Address.String(),
 	}, commands...), "\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -463,7 +463,7 @@ func ftpsCertificate(t *test) {
 	// lftp asks for TLS by itself.
 	_, log, err := t.lftp("alice", "", "cls")
 	assert.ErrorContains(t, err, "Certificate verification")
-	assert.NotContains(t, log, "PASS", "it has told a stranger the password")
+	assert.NotContains(t, log, "331 ", "it has told a stranger who it is")
 	_, _, err = t.lftp("alice", "set ssl:verify-certificate no", "cls")
 	assert.NoError(t, err, "overridden")
 }

@@ -54,6 +54,15 @@ func (t *test) together(parts map[string]func(*test)) {
 	all.Wait()
 }
 
+// later cleans up when the check has ended, also after an interrupt.
+func (t *test) later(clean func(*test)) {
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		clean(&test{T: t.T, bench: t.bench, ctx: ctx})
+	})
+}
+
 // restarts counts for each container of a pod.
 func restarts(pod *corev1.Pod) map[string]int32 {
 	counts := map[string]int32{}
@@ -209,12 +218,12 @@ func acknowledgedWrites(t *test) {
 		User: t.secret("mysql-wordpress", "username"), Password: t.secret("mysql-wordpress", "password"),
 	}
 	t.sql(writers["wordpress"], "CREATE TABLE "+table+" (number INT PRIMARY KEY)")
-	defer t.sql(writers["wordpress"], "DROP TABLE "+table)
+	t.later(func(t *test) { t.sql(writers["wordpress"], "DROP TABLE "+table) })
 	points := ask.Request{
 		URL: "http://influxdb:8086/write?db=telegraf", Table: table, Pause: 10 * time.Millisecond,
 		User: t.secret("influxdb-writer", "username"), Password: t.secret("influxdb-writer", "password"),
 	}
-	defer t.drop(writers["telegraf"], table)
+	t.later(func(t *test) { t.drop(writers["telegraf"], table) })
 
 	crash := func(d database, writer *standin.Pod) func(*test) {
 		return func(t *test) {

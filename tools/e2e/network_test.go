@@ -177,11 +177,9 @@ func (t *test) standIns(services ...string) map[string]*standin.Pod {
 func (t *test) namespace(name string) string {
 	t.Helper()
 	namespaces := t.stack.Client.CoreV1().Namespaces()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		assert.NoError(t, namespaces.Delete(ctx, name, metav1.DeleteOptions{}))
-		assert.NoError(t, stack.Until(ctx, "namespace "+name+" to be gone", time.Minute, 300*time.Millisecond, func(ctx context.Context) error {
+	t.later(func(t *test) {
+		assert.NoError(t, namespaces.Delete(t.Context(), name, metav1.DeleteOptions{}))
+		assert.NoError(t, stack.Until(t.Context(), "namespace "+name+" to be gone", time.Minute, 300*time.Millisecond, func(ctx context.Context) error {
 			if _, err := namespaces.Get(ctx, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 				return errors.Join(err, errors.New("it is still there"))
 			}
@@ -355,16 +353,13 @@ func rulesAreEnforced(t *test) {
 		return peer.PodSelector.MatchLabels[stack.NameLabel] == "wordpress"
 	})
 	require.Len(t, *peers, 2)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-		defer cancel()
-		_, err := t.stack.Kubectl(ctx, "apply", "--kustomize="+t.stack.Overlay)
-		require.NoError(t, err)
-		restored, err := policies.Get(ctx, "mysql", metav1.GetOptions{})
+	t.later(func(t *test) {
+		t.kubectl("apply", "--kustomize="+t.stack.Overlay)
+		restored, err := policies.Get(t.Context(), "mysql", metav1.GetOptions{})
 		require.NoError(t, err)
 		assert.Equal(t, original.Spec, restored.Spec)
-		assert.NoError(t, from.until(ctx))
-		assert.NoError(t, t.stack.WaitReady(ctx, time.Minute, "wordpress"))
+		assert.NoError(t, from.until(t.Context()))
+		t.waitReady(time.Minute, "wordpress")
 	})
 	_, err = policies.Update(t.Context(), changed, metav1.UpdateOptions{})
 	require.NoError(t, err)

@@ -50,7 +50,6 @@ func (t *test) persists(what string, newPods bool, disturb func(*test)) {
 	t.waitReady(2 * time.Minute)
 	running := t.running()
 	k := t.keep(slices.Contains(running, "grafana"))
-	defer k.tidy(t)
 	k.verify(t)
 
 	before := map[string]types.UID{}
@@ -169,6 +168,7 @@ func (t *test) keep(grafana bool) *kept {
 		name: fmt.Sprintf("e2e_kept_%d", time.Now().UnixMilli()), wordpress: pods["wordpress"], telegraf: pods["telegraf"],
 		author: t.stack.Browser(), grafana: grafana,
 	}
+	t.later(k.tidy)
 	t.sql(k.wordpress, "CREATE TABLE "+k.name+" (number INT PRIMARY KEY)", "INSERT INTO "+k.name+" VALUES (42)")
 	written := t.influx(k.telegraf, "influxdb-writer", "/write", k.name+" number=42i", url.Values{"db": {"telegraf"}})
 	require.Equal(t, http.StatusNoContent, written.Code, written.Body)
@@ -258,8 +258,11 @@ func (k *kept) tidy(t *test) {
 	if k.grafana {
 		defer t.grafanaFolder(http.MethodDelete, "/"+k.name, nil)
 	}
-	defer k.rest(t, http.MethodDelete, fmt.Sprintf("/wp/v2/posts/%d&force=true", k.post.ID), "", nil)
-	defer k.rest(t, http.MethodDelete, fmt.Sprintf("/wp/v2/media/%d&force=true", k.media.ID), "", nil)
+	for kind, item := range map[string]wordpressItem{"posts": k.post, "media": k.media} {
+		if item.ID != 0 {
+			defer k.rest(t, http.MethodDelete, fmt.Sprintf("/wp/v2/%s/%d&force=true", kind, item.ID), "", nil)
+		}
+	}
 	defer t.sql(k.wordpress, "DROP TABLE "+k.name)
 	defer t.drop(k.telegraf, k.name)
 	_, err := t.alice(t.Context(), "", "--list-only", "--quote", "DELE "+k.name)

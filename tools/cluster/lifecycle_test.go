@@ -181,6 +181,23 @@ func (m *machine) killed() {
 		}
 		assert.Contains(m, m.succeeds("kubectl", "get", "nodes"), " Ready ")
 	}
+	for range 2 {
+		m.succeeds("kill", "kube-apiserver")
+		m.succeeds("kill", "kube-proxy")
+		m.up()
+		m.serviceAnswers()
+	}
+}
+
+// serviceAnswers asks the API server at its Service's address, as pods do.
+func (m *machine) serviceAnswers() {
+	m.Helper()
+	require.EventuallyWithT(m, func(c *assert.CollectT) {
+		output, err := exec.CommandContext(m.Context(), "nsenter", "--net=/run/netns/"+m.name+"-node",
+			"curl", "--silent", "--show-error", "--max-time", "3", "--cacert", filepath.Join(m.state, "pki", "ca.crt"),
+			"https://10.96.0.1/readyz").CombinedOutput()
+		assert.NoError(c, err, string(output))
+	}, 20*time.Second, 500*time.Millisecond)
 }
 
 func (m *machine) restarted() {
@@ -190,6 +207,7 @@ func (m *machine) restarted() {
 	for name, id := range m.processes() {
 		assert.NotEqual(m, before[name], id, "%s is a new process", name)
 	}
+	m.serviceAnswers()
 	assert.Contains(m, m.succeeds("kubectl", "get", "configmap", "kept", "--namespace=default", "--output=yaml"), "word: kept")
 }
 

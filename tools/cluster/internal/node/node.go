@@ -364,7 +364,10 @@ evictionHard: {memory.available: 50Mi, nodefs.available: 1%%, imagefs.available:
 func (n *Node) proxyConfig() string {
 	return fmt.Sprintf(`apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
-mode: nftables
+# Not nftables: in that mode an endpoint that goes and comes back within a second, or while the proxy is restarted, keeps
+# an empty chain, and its Service refuses everybody from then on.
+mode: iptables
+iptables: {localhostNodePorts: false}
 clientConnection: {kubeconfig: %q}
 clusterCIDR: %s
 hostnameOverride: %s

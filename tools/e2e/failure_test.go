@@ -167,10 +167,17 @@ func (t *test) kill(processes ...process) {
 func killed(t *test) {
 	t.waitReady(2 * time.Minute)
 	t.together(map[string]func(*test){
-		"others":     func(t *test) { t.kill("nginx/nginx", "ftps/proftpd", "ftps/telegraf", "influxdb/influxd") },
+		"public":     func(t *test) { t.kill("nginx/nginx", "ftps/proftpd", "ftps/telegraf") },
 		"wordpress":  func(t *test) { t.kill("wordpress/nginx", "wordpress/php-fpm", "mysql/mysqld") },
 		"phpmyadmin": func(t *test) { t.kill("phpmyadmin/nginx", "phpmyadmin/php-fpm") },
-		"telegraf":   func(t *test) { t.kill("telegraf/telegraf") },
+		// Telegraf is Ready only when InfluxDB has taken something from it.
+		"metrics": func(t *test) {
+			t.together(map[string]func(*test){
+				"influxdb": func(t *test) { t.kill("influxdb/influxd") },
+				"fresh":    func(t *test) { t.fresh("telegraf") },
+			})
+			t.kill("telegraf/telegraf")
+		},
 	})
 }
 

@@ -19,12 +19,13 @@ func freshChecks() []check {
 
 // replaceAll is also how these checks leave the cluster: nobody after them finds restarts or back-offs.
 func replaceAll(t *test) {
+	running := t.running()
 	begun := time.Now()
 	for _, namespace := range []string{stack.Namespace, stack.NodeNamespace} {
 		err := t.stack.Client.CoreV1().Pods(namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{})
 		require.NoError(t, err)
 	}
-	t.waitReady(3 * time.Minute)
+	t.waitReady(3*time.Minute, running...)
 	t.report.Measure("Start-up", "all pods replaced at once, to all Ready", seconds(time.Since(begun)))
 	for _, pod := range t.allPods() {
 		if pod.DeletionTimestamp == nil {

@@ -237,21 +237,30 @@ func Restarts(pod *corev1.Pod) int32 {
 	return count
 }
 
-// Built says whether a service's image is in the cluster. Where it is not, its pod waits for it.
+// Built says whether a service's image is in the cluster. Where it is not, its pod waits for it. A pod of which neither
+// can be said yet is given a minute.
 func (s *Stack) Built(ctx context.Context, service string) (bool, error) {
-	pod, err := s.Pod(ctx, service)
-	if err != nil {
-		return false, err
-	}
-	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		if waiting := status.State.Waiting; waiting != nil {
-			switch waiting.Reason {
-			case "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff":
-				return false, nil
+	built := false
+	err := Until(ctx, "the pod of "+service+" to have its image or not", time.Minute, 300*time.Millisecond, func(ctx context.Context) error {
+		pod, err := s.Pod(ctx, service)
+		if err != nil {
+			return err
+		}
+		for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+			if status.State.Running != nil || status.State.Terminated != nil || status.LastTerminationState.Terminated != nil {
+				built = true
+				return nil
+			}
+			if waiting := status.State.Waiting; waiting != nil {
+				switch waiting.Reason {
+				case "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff":
+					return nil
+				}
 			}
 		}
-	}
-	return true, nil
+		return errors.New("none of its containers has begun")
+	})
+	return built, err
 }
 
 // Running returns the services whose images are in the cluster.

@@ -225,12 +225,18 @@ func acknowledgedWrites(t *test) {
 		User: t.secret("mysql-wordpress", "username"), Password: t.secret("mysql-wordpress", "password"),
 	}
 	t.sql(writers["wordpress"], "CREATE TABLE "+table+" (number INT PRIMARY KEY)")
-	t.later(func(t *test) { t.sql(writers["wordpress"], "DROP TABLE "+table) })
+	t.later(func(t *test) {
+		t.waitReady(time.Minute, "mysql")
+		t.sql(writers["wordpress"], "DROP TABLE "+table)
+	})
 	points := ask.Request{
 		URL: "http://influxdb:8086/write?db=telegraf", Table: table, Pause: 10 * time.Millisecond,
 		User: t.secret("influxdb-writer", "username"), Password: t.secret("influxdb-writer", "password"),
 	}
-	t.later(func(t *test) { t.drop(writers["telegraf"], table) })
+	t.later(func(t *test) {
+		t.waitReady(time.Minute, "influxdb")
+		t.drop(writers["telegraf"], table)
+	})
 
 	crash := func(d database, writer *standin.Pod) func(*test) {
 		return func(t *test) {

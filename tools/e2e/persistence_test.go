@@ -255,6 +255,7 @@ func (k *kept) verify(t *test) {
 
 // tidy removes all of it. It goes on where something is not there.
 func (k *kept) tidy(t *test) {
+	t.waitReady(time.Minute, "mysql", "influxdb", "ftps", "wordpress")
 	if k.grafana {
 		defer t.grafanaFolder(http.MethodDelete, "/"+k.name, nil)
 	}

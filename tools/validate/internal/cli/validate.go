@@ -29,6 +29,7 @@ Works offline; checking changes nothing.
 
 Usage:
   validate [flags] [overlay…]   check overlays; without one, all that lie below overlays/
+  validate test [directory]     run the Rego tests and the fixtures of a policy folder
 
 Examples:
   validate                                check everything
@@ -49,7 +50,7 @@ stderr when stdout carries another format.
 
 Exit codes:
   0  clean
-  1  violations
+  1  violations, or failing tests
   2  wrong usage
   3  could not render, evaluate or write
 `

@@ -15,7 +15,7 @@ import (
 // Exit codes. When an overlay cannot be checked, that outweighs violations in others.
 const (
 	ExitClean      = 0 // every overlay was checked and keeps every promise
-	ExitViolations = 1 // a promise is broken, or a test fails
+	ExitViolations = 1 // a promise is broken, a test fails, or the policies' README is stale
 	ExitUsage      = 2 // the command line is wrong
 	ExitFailed     = 3 // something could not be rendered, evaluated or written
 )
@@ -28,7 +28,7 @@ type action func(ctx context.Context, stdout, stderr io.Writer) (int, error)
 
 // commands are those with a name; without one, overlays are checked. An overlay of the same name is
 // reached by ./name.
-var commands = map[string]command{"test": test}
+var commands = map[string]command{"docs": docs, "test": test}
 
 // usageError is a mistake on the command line.
 type usageError struct{ text string }

@@ -29,6 +29,7 @@ Works offline; checking changes nothing.
 
 Usage:
   validate [flags] [overlay…]   check overlays; without one, all that lie below overlays/
+  validate docs [--check]       write the policies' README from their METADATA
   validate test [directory]     run the Rego tests and the fixtures of a policy folder
 
 Examples:
@@ -50,7 +51,7 @@ stderr when stdout carries another format.
 
 Exit codes:
   0  clean
-  1  violations, or failing tests
+  1  violations, failing tests, or a stale README
   2  wrong usage
   3  could not render, evaluate or write
 `

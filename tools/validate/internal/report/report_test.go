@@ -40,7 +40,7 @@ func latest() report.Finding {
 // reports are what each format has a golden file of.
 func reports() map[string]*report.Report {
 	policies := []*policy.Policy{
-		{Name: "images/pinned_tag", Title: "Images are pinned", Severity: policy.SeverityWarning, Remediation: "Write a version.", Requirements: []string{}},
+		{Name: "images/pinned_tag", Title: "Images are pinned", Severity: policy.SeverityWarning, Remediation: "Write a version.", RelatedResources: []string{"docs/images.md"}},
 		{Name: "services/no_nodeport", Title: "No node port is opened", Description: "One way in\nis enough.", Severity: policy.SeverityError, Remediation: "Use type ClusterIP.", Requirements: []string{"B2", "R6"}, RelatedResources: []string{"https://example.com/a", "https://example.com/b"}},
 	}
 	checks := []*policy.Policy{{Name: "waivers/unused", Title: "Every waiver excuses something", Severity: policy.SeverityWarning, Requirements: []string{}}}

@@ -158,10 +158,13 @@ func sarifRuleOf(rule *policy.Policy) sarifRule {
 		FullDescription:      sarifText{cmp.Or(rule.Description, rule.Title)},
 		Help:                 sarifText{cmp.Or(rule.Remediation, rule.Title)},
 		DefaultConfiguration: sarifLevel{rule.Severity},
-		Properties:           map[string]any{"problem.severity": rule.Severity, "tags": rule.Requirements},
+		Properties:           map[string]any{"problem.severity": rule.Severity, "tags": append([]string{}, rule.Requirements...)},
 	}
-	if len(rule.RelatedResources) > 0 {
-		described.HelpURI = rule.RelatedResources[0]
+	for _, link := range rule.RelatedResources {
+		if parsed, err := url.Parse(link); err == nil && parsed.IsAbs() {
+			described.HelpURI = link
+			break
+		}
 	}
 	return described
 }

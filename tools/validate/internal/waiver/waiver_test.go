@@ -150,6 +150,11 @@ func TestLoadRefuses(t *testing.T) {
 	for text, says := range map[string]string{
 		"":                              "waivers.yaml: is empty; write a mapping with the key waivers",
 		"[]":                            "waivers.yaml:1: the file holds a list; write a mapping with the key waivers",
+		"# none":                        "waivers.yaml: is empty; write a mapping",
+		"---":                           "waivers.yaml:2: the file holds nothing; write a mapping",
+		"\xff\xfe\x00":                  "broken YAML",
+		"a: &a {}\nwaivers: [*a]":       "waivers.yaml:2: a waiver is an alias; write a mapping",
+		"waivers:\n- <<: {}":            `waivers.yaml:2: unknown field "<<"`,
 		"waivers: [":                    "waivers.yaml:1: broken YAML: ",
 		"a: 1\n  b: 2":                  "waivers.yaml:2: broken YAML: mapping values are not allowed in this context",
 		"waivres: []":                   `waivers.yaml:1: unknown field "waivres"; did you mean waivers?`,

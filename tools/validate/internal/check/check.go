@@ -69,7 +69,8 @@ func (c *Checker) Run(ctx context.Context, dirs []string) *report.Report {
 		}
 	}
 	for i := range outcomes {
-		result.Add(outcomes[i].report, c.waive(&outcomes[i]))
+		findings := c.waive(&outcomes[i])
+		result.Add(outcomes[i].report, findings)
 	}
 	result.Findings = append(result.Findings, c.waiverFindings(result)...)
 	c.Stats.Count("overlays", len(dirs))
@@ -110,7 +111,6 @@ func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, outcome *o
 		return fmt.Errorf("rendering %s: it yields no object", name)
 	}
 	outcome.report.Objects = len(resources)
-
 	c.Stats.Count("objects", len(resources))
 
 	stop = c.Stats.Stage("decode")

@@ -32,6 +32,8 @@ Usage:
   validate docs [--check]       write the policies' README from their METADATA
   validate test [directory]     run the Rego tests and the fixtures of a policy folder
 
+An overlay of the name docs or test is named ./docs or ./test.
+
 Examples:
   validate                                check everything
   validate overlays/minikube              check one overlay

@@ -176,7 +176,9 @@ func TestNoTextSteersWhoReadsIt(t *testing.T) {
 	finding.Message, finding.Object, finding.Value = "x\n::set-env name=A::b\r\x1b[2J", "Pod/\x07", "\n::x\x1b"
 	finding.Waived = &report.Waiver{Reason: "\n::y", Owner: "\x1b"}
 	result := &report.Report{}
-	result.Add(report.Overlay{Name: "a", Error: "broken\x1b[2J\n ::z"}, []report.Finding{finding})
+	other := nodePort(0, 0)
+	other.Message, other.Object = "::add-mask::x", "::debug::Kind/x ##[error]y"
+	result.Add(report.Overlay{Name: "a", Error: "broken\x1b[2J\n ::z"}, []report.Finding{finding, other})
 	for name, format := range map[string]report.Format{"text": report.Text, "github": report.GitHub} {
 		var text bytes.Buffer
 		require.NoError(t, format(&text, result, false))
@@ -188,6 +190,7 @@ func TestNoTextSteersWhoReadsIt(t *testing.T) {
 		if name == "text" {
 			assert.NotContains(t, text.String(), "\x1b")
 			assert.NotContains(t, text.String(), "\x07")
+			assert.NotContains(t, text.String(), "##[")
 		}
 	}
 }

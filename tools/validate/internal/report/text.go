@@ -52,7 +52,12 @@ type textWriter struct {
 }
 
 func (t *textWriter) line(format string, args ...any) {
-	fmt.Fprintf(&t.buffer, format+"\n", args...)
+	text := fmt.Sprintf(format, args...)
+	// A CI runner obeys a line that begins like this, or holds that, whoever has written it.
+	if rest := strings.TrimLeft(text, " "); strings.HasPrefix(rest, "::") {
+		text = text[:len(text)-len(rest)] + `\` + rest
+	}
+	t.buffer.WriteString(strings.ReplaceAll(text, "##[", "## [") + "\n")
 }
 
 func (t *textWriter) paint(style, text string) string {

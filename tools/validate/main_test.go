@@ -16,12 +16,21 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	command "github.com/ft-services/ft-services/tools/validate"
+	"github.com/ft-services/ft-services/tools/validate/internal/sariftest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"validate": command.Main})
+	testscript.Main(outsideActions{m}, map[string]func(){"validate": command.Main})
+}
+
+// outsideActions runs the tests, but not the commands of the scripts, without GitHub's variables.
+type outsideActions struct{ m *testing.M }
+
+func (o outsideActions) Run() int {
+	os.Unsetenv("GITHUB_ACTIONS")
+	return o.m.Run()
 }
 
 // TestScripts runs the command as its users do. Every script starts in a copy of testdata/tree: one
@@ -47,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"fifo":  fifo,
 			"fill":  fill,
 			"junk":  junk,
+			"sarif": sarif,
 		},
 	})
 }
@@ -68,6 +78,14 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// sarif holds a file to the schema of SARIF: sarif out.sarif
+func sarif(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: sarif file")
+	}
+	ts.Check(sariftest.Validate([]byte(ts.ReadFile(args[0]))))
 }
 
 // junk writes a file of that many bytes that are no text: junk 10000000 overlays/bad/service.yaml

@@ -110,9 +110,9 @@ func TestMainPromises(t *testing.T) {
 				require.Equal(t, cli.ExitViolations, code)
 				require.Len(t, result.Overlays, 1)
 				require.Equal(t, filepath.Join(root, dir), result.Overlays[0].Name)
-				require.True(t, slices.ContainsFunc(result.Overlays[0].Findings, func(f report.Finding) bool {
-					return f.Policy == b.policy && f.Object == b.object.String() && b.field.MatchString(f.Field) && strings.HasSuffix(f.Source, source)
-				}), "want %s on %s %s from %s, got %+v", b.policy, b.object, b.field, source, result.Overlays[0].Findings)
+				require.True(t, slices.ContainsFunc(result.Findings, func(f report.Finding) bool {
+					return f.Policy == b.policy && f.Object == b.object.String() && b.field.MatchString(f.Field) && strings.HasSuffix(f.File, source)
+				}), "want %s on %s %s from %s, got %+v", b.policy, b.object, b.field, source, result.Findings)
 			})
 		}
 	}

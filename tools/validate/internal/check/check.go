@@ -2,24 +2,24 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
-	"sync"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ft-services/ft-services/tools/validate/internal/field"
 	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
 	"github.com/ft-services/ft-services/tools/validate/internal/overlay"
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 	"github.com/ft-services/ft-services/tools/validate/internal/report"
+	"github.com/ft-services/ft-services/tools/validate/internal/stats"
 	"github.com/ft-services/ft-services/tools/validate/internal/waiver"
 )
-
-// SchemaPolicy is the name under which fields that do not fit their type are reported.
-const SchemaPolicy = "schema/strict"
-
-const schemaRemediation = "Write the field as the kind's API reference has it; remove what the type does not know."
 
 // Checker holds what every overlay is checked with.
 type Checker struct {
@@ -28,36 +28,60 @@ type Checker struct {
 	Waivers  *waiver.List
 	// All says that Run is given every overlay there is: then a waiver without a finding is of no use.
 	All bool
+	// Selection says which policies to run.
+	Selection Selection
+	// Strict makes a waiver that covers nothing an error.
+	Strict bool
+	// FailOn is the least severity that fails the run.
+	FailOn string
+	// Jobs is how many overlays are checked at once; 0 is as many as there are processors.
+	Jobs int
+	// Stats records what is done, when there is one.
+	Stats *stats.Recorder
 }
+
+// Stages returns what Stats measures, in the order of the run.
+func Stages() []string { return []string{"render", "decode", "evaluate", "trace"} }
 
 // Run checks the overlays concurrently and reports them in the order given. An overlay that cannot be
 // checked, or not wholly, has its Error set and does not keep the others from being checked.
 func (c *Checker) Run(ctx context.Context, dirs []string) *report.Report {
 	overlay.Warm()
+	policies := c.Policies.Select(c.Selection.Has)
 	outcomes := make([]outcome, len(dirs))
-	var group sync.WaitGroup
+	var group errgroup.Group
+	group.SetLimit(cmp.Or(c.Jobs, runtime.GOMAXPROCS(0)))
 	for i, dir := range dirs {
-		group.Go(func() {
-			outcomes[i].report = report.Overlay{Name: dir, Findings: []report.Finding{}}
-			if err := c.checkOne(ctx, &outcomes[i]); err != nil {
+		group.Go(func() error {
+			outcomes[i].report = report.Overlay{Name: dir}
+			if err := c.checkOne(ctx, policies, &outcomes[i]); err != nil {
 				outcomes[i].fail(err)
 			}
+			return nil
 		})
 	}
-	group.Wait()
+	_ = group.Wait() // An error is its overlay's own.
 
-	result := &report.Report{Policies: len(c.Policies.Policies())}
-	for i := range outcomes {
-		c.waive(&outcomes[i])
-		result.Overlays = append(result.Overlays, outcomes[i].report)
+	result := &report.Report{Policies: policies.Policies(), FailOn: c.FailOn}
+	for _, each := range Builtin() {
+		if c.Selection.Has(each.Name) {
+			result.Checks = append(result.Checks, each)
+		}
 	}
-	result.Warnings = c.warnings(result)
+	for i := range outcomes {
+		findings := c.waive(&outcomes[i])
+		result.Add(outcomes[i].report, findings)
+	}
+	result.Findings = append(result.Findings, c.waiverFindings(result)...)
+	c.Stats.Count("overlays", len(dirs))
+	c.Stats.Count("policies", len(result.Policies))
 	return result
 }
 
 // outcome is what is known of an overlay before the waivers are looked at.
 type outcome struct {
 	report report.Overlay
+	found  []located
 	failed []failure
 }
 
@@ -74,9 +98,11 @@ func (o *outcome) fail(err error) {
 	o.report.Error += err.Error()
 }
 
-func (c *Checker) checkOne(ctx context.Context, outcome *outcome) error {
+func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, outcome *outcome) error {
 	name := outcome.report.Name
+	stop := c.Stats.Stage("render")
 	rendered, err := overlay.Render(ctx, name)
+	stop()
 	if err != nil {
 		return err
 	}
@@ -85,27 +111,31 @@ func (c *Checker) checkOne(ctx context.Context, outcome *outcome) error {
 		return fmt.Errorf("rendering %s: it yields no object", name)
 	}
 	outcome.report.Objects = len(resources)
+	c.Stats.Count("objects", len(resources))
 
+	stop = c.Stats.Stage("decode")
 	objects := make([]*manifest.Object, len(resources))
 	values := make([]map[string]any, len(resources))
 	var found []located
+	schema := builtin(SchemaPolicy)
 	for i, resource := range resources {
 		object, defects, err := c.Decoder.Decode(&resource.RNode)
 		if err != nil {
 			return fmt.Errorf("decoding %s: %w", name, err)
 		}
 		objects[i], values[i] = object, object.Value
+		if !c.Selection.Has(SchemaPolicy) {
+			continue
+		}
 		for _, defect := range defects {
-			found = append(found, located{i, report.Finding{
-				Policy:      SchemaPolicy,
-				Severity:    policy.SeverityError,
-				Field:       report.FieldPath(defect.Path),
-				Message:     fmt.Sprintf("%s %s: %s", object.Kind, object.Name, defect.Text),
-				Remediation: schemaRemediation,
-			}})
+			found = append(found, located{i, defect.Path, finding(schema, fmt.Sprintf("%s %s: %s", object.Kind, object.Name, defect.Text))})
 		}
 	}
-	results, err := c.Policies.Evaluate(ctx, values)
+	stop()
+	stop = c.Stats.Stage("evaluate")
+	results, err := policies.Evaluate(ctx, values)
+	stop()
+	c.Stats.Count("evaluations", len(objects)*len(policies.Policies()))
 	if failures := (policy.Failures)(nil); errors.As(err, &failures) {
 		for _, i := range slices.Sorted(maps.Keys(failures)) {
 			outcome.failed = append(outcome.failed, failure{objects[i].String(), failures[i]})
@@ -114,50 +144,59 @@ func (c *Checker) checkOne(ctx context.Context, outcome *outcome) error {
 		return err
 	}
 	for _, result := range results {
-		finding := report.Finding{
-			Policy:      result.Policy.Name,
-			Severity:    result.Policy.Severity,
-			Field:       report.FieldPath(result.Path),
-			Value:       result.Value,
-			Message:     result.Text,
-			Remediation: result.Policy.Remediation,
-		}
-		found = append(found, located{result.Object, finding})
+		finding := finding(result.Policy, result.Text)
+		finding.Value = result.Value
+		found = append(found, located{result.Object, result.Path, finding})
 	}
 	if len(found) == 0 {
 		return nil
 	}
+	stop = c.Stats.Stage("trace")
 	sources, err := rendered.Sources(ctx)
+	stop()
 	if err != nil {
 		sources = make([]string, len(objects)) // The findings stand without it.
 	}
 	slices.SortStableFunc(found, func(a, b located) int { return a.object - b.object })
-	for _, item := range found {
+	for i := range found {
+		item := &found[i]
 		item.finding.Object = objects[item.object].String()
-		item.finding.Source = sources[item.object]
-		outcome.report.Findings = append(outcome.report.Findings, item.finding)
+		item.finding.Field = field.Format(item.path)
+		item.finding.Container = manifest.Container(objects[item.object].Value, item.path)
+		item.finding.File = sources[item.object]
 	}
+	outcome.found = found
 	return err
 }
 
-// located is a finding and the index of its object.
+// located is a finding, the index of its object and the field in it.
 type located struct {
 	object  int
+	path    []any
 	finding report.Finding
+}
+
+func finding(broken *policy.Policy, message string) report.Finding {
+	return report.Finding{Policy: broken.Name, Severity: broken.Severity, Message: message, Remediation: broken.Remediation}
 }
 
 // waive runs after all overlays, in their order, so that the outcome does not depend on which of them
 // was done first.
-func (c *Checker) waive(outcome *outcome) {
+func (c *Checker) waive(outcome *outcome) []report.Finding {
 	defective := map[string]bool{}
-	for i := range outcome.report.Findings {
-		finding := &outcome.report.Findings[i]
-		reason, excused := c.Waivers.Excuse(finding.Policy, outcome.report.Name, finding.Object)
-		if excused {
-			finding.Waived = reason
+	findings := make([]report.Finding, 0, len(outcome.found))
+	for _, item := range outcome.found {
+		finding := item.finding
+		excuse := c.Waivers.Excuse(waiver.Finding{
+			Policy: finding.Policy, Overlay: outcome.report.Name, Object: finding.Object,
+			Path: item.path, Container: finding.Container,
+		})
+		if excuse != nil {
+			finding.Waived = &report.Waiver{Reason: excuse.Reason, Owner: excuse.Owner, Expires: excuse.Expires}
 		} else if finding.Policy == SchemaPolicy {
 			defective[finding.Object] = true
 		}
+		findings = append(findings, finding)
 	}
 	var said []string
 	for _, failure := range outcome.failed {
@@ -168,22 +207,34 @@ func (c *Checker) waive(outcome *outcome) {
 			outcome.fail(fmt.Errorf("%w (%s)", failure.err, failure.object))
 		}
 	}
+	return findings
 }
 
-func (c *Checker) warnings(result *report.Report) []string {
-	var warnings []string
+// waiverFindings are about the waivers themselves.
+func (c *Checker) waiverFindings(result *report.Report) []report.Finding {
+	var findings []report.Finding
+	add := func(check string, about waiver.Waiver, format string) {
+		if c.Selection.Has(check) && c.Selection.Has(about.Policy) {
+			finding := finding(builtin(check), fmt.Sprintf(format, about.Policy, about.Object, about.Expires))
+			finding.File, finding.Line = c.Waivers.File, about.Line
+			if check == WaiverUnused && c.Strict {
+				finding.Severity = policy.SeverityError
+			}
+			findings = append(findings, finding)
+		}
+	}
 	for _, ended := range c.Waivers.Ended() {
-		warnings = append(warnings, fmt.Sprintf("the waiver of %s on %s ended on %s", ended.Policy, ended.Object, ended.Expires))
+		add(WaiverExpired, ended, "the waiver of %s on %s ended on %s: what it excused counts again")
 	}
 	var checked []string
 	for _, overlay := range result.Overlays {
 		if overlay.Error != "" {
-			return warnings // What was not checked may be what a waiver is for.
+			return findings // What was not checked may be what a waiver is for.
 		}
 		checked = append(checked, overlay.Name)
 	}
 	for _, unused := range c.Waivers.Unused(checked, c.All) {
-		warnings = append(warnings, fmt.Sprintf("the waiver of %s on %s covers nothing; remove it", unused.Policy, unused.Object))
+		add(WaiverUnused, unused, "the waiver of %s on %s until %s covers nothing")
 	}
-	return warnings
+	return findings
 }

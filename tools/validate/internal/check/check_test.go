@@ -1,10 +1,12 @@
 package check_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/ft-services/ft-services/tools/validate/internal/check"
 	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
+	"github.com/ft-services/ft-services/tools/validate/internal/report"
 	"github.com/ft-services/ft-services/tools/validate/internal/schema"
 	"github.com/ft-services/ft-services/tools/validate/internal/waiver"
 )
@@ -24,7 +27,7 @@ func newChecker(t *testing.T) *check.Checker {
 	require.NoError(t, err)
 	schemas, err := schema.Load()
 	require.NoError(t, err)
-	waivers, err := waiver.Load("none", true, time.Now())
+	waivers, err := waiver.Load("none", true, nil, time.Now())
 	require.NoError(t, err)
 	return &check.Checker{Policies: policies, Decoder: manifest.NewDecoder(schemas), Waivers: waivers}
 }
@@ -48,17 +51,55 @@ func TestRunKeepsTheOrder(t *testing.T) {
 	require.Len(t, result.Overlays, len(dirs))
 	for i, overlay := range result.Overlays {
 		assert.Equal(t, dirs[i], overlay.Name)
-		switch {
-		case i == 4:
+		if i == 4 {
 			assert.Contains(t, overlay.Error, "service.yaml: no such file or directory")
-		case i%2 == 1:
-			require.Len(t, overlay.Findings, 1)
-			assert.Equal(t, "services/no_nodeport", overlay.Findings[0].Policy)
-			assert.Equal(t, "Service/apps/web", overlay.Findings[0].Object)
-			assert.Equal(t, filepath.Join(dirs[i], "service.yaml"), overlay.Findings[0].Source)
-		default:
-			assert.Empty(t, overlay.Findings)
-			assert.Equal(t, 1, overlay.Objects)
+			continue
+		}
+		assert.Empty(t, overlay.Error)
+		assert.Equal(t, 1, overlay.Objects)
+	}
+	require.Len(t, result.Findings, 4)
+	for i, finding := range result.Findings {
+		dir := dirs[2*i+1]
+		assert.Equal(t, "services/no_nodeport", finding.Policy)
+		assert.Equal(t, "Service/apps/web", finding.Object)
+		assert.Equal(t, filepath.Join(dir, "service.yaml"), finding.File)
+		assert.Equal(t, []string{dir}, finding.Overlays)
+	}
+}
+
+// TestTheOrderIsTheSameHoweverManyRunAtOnce compares whole reports in every format.
+func TestTheOrderIsTheSameHoweverManyRunAtOnce(t *testing.T) {
+	root := t.TempDir()
+	require.NoError(t, os.CopyFS(filepath.Join(root, "base"), os.DirFS("../../testdata/tree/overlays/good")))
+	var dirs []string
+	for i := range 12 {
+		dir := filepath.Join(root, fmt.Sprint(i))
+		require.NoError(t, os.Mkdir(dir, 0o700))
+		patch := []string{"/spec/type, value: NodePort", "/spec/ports/0/prt, value: 1", "/spec/tpye, value: NodePort"}[i%3]
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(`resources: [../base]
+patches:
+  - target: {kind: Service}
+    patch: |
+      - {op: add, path: `+patch+`}
+`), 0o600))
+		dirs = append(dirs, dir)
+	}
+	dirs = append(dirs, filepath.Join(root, "none"))
+	written := map[string]string{}
+	for _, jobs := range []int{1, 2, 7, 100, 0} {
+		checker := newChecker(t)
+		checker.Jobs = jobs
+		result := checker.Run(context.Background(), dirs)
+		require.Len(t, result.Findings, 3, "the same finding is one")
+		assert.Len(t, result.Findings[0].Overlays, 4)
+		for name, format := range report.Formats() {
+			var text bytes.Buffer
+			require.NoError(t, format(&text, result, false))
+			if jobs == 1 {
+				written[name] = text.String()
+			}
+			assert.Equal(t, written[name], text.String(), "%s with %d jobs", name, jobs)
 		}
 	}
 }
@@ -86,4 +127,31 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	cancel()
 	result := newChecker(t).Run(ctx, []string{"../../testdata/tree/overlays/good"})
 	assert.Contains(t, result.Overlays[0].Error, "context canceled")
+}
+
+func TestSelection(t *testing.T) {
+	for name, test := range map[string]struct {
+		selection check.Selection
+		want      []string
+	}{
+		"all":         {check.Selection{}, []string{"schema/strict", "services/no_nodeport"}},
+		"only":        {check.Selection{Only: []string{"services/*"}}, []string{"services/no_nodeport"}},
+		"skip":        {check.Selection{Skip: []string{"*/no_*"}}, []string{"schema/strict"}},
+		"both":        {check.Selection{Only: []string{"schema/*", "services/*"}, Skip: []string{"services/*"}}, []string{"schema/strict"}},
+		"none of two": {check.Selection{Only: []string{"waivers/*"}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte("resources: [service.yaml]"), 0o600))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "service.yaml"), []byte(`{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, typo: 1}}`), 0o600))
+			checker := newChecker(t)
+			checker.Selection = test.selection
+			var got []string
+			for _, finding := range checker.Run(context.Background(), []string{dir}).Findings {
+				got = append(got, finding.Policy)
+			}
+			slices.Sort(got)
+			assert.Equal(t, test.want, got)
+		})
+	}
 }

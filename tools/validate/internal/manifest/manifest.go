@@ -6,6 +6,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -90,6 +91,35 @@ func New(fields map[string]any) *Object {
 	}
 	return object
 }
+
+// Container returns the name of the container that the field at path belongs to, empty when it belongs
+// to none.
+func Container(object map[string]any, path []any) string {
+	var value any = object
+	name, list := "", ""
+	for _, step := range path {
+		switch parent := value.(type) {
+		case map[string]any:
+			list, _ = step.(string)
+			value = parent[list]
+		case []any:
+			index, ok := step.(int)
+			if !ok || index < 0 || index >= len(parent) {
+				return name
+			}
+			value = parent[index]
+			if fields, ok := value.(map[string]any); ok && slices.Contains(containerLists, list) {
+				name, _ = fields["name"].(string)
+			}
+			list = ""
+		default:
+			return name
+		}
+	}
+	return name
+}
+
+var containerLists = []string{"containers", "initContainers", "ephemeralContainers"}
 
 // Check compares an object with its type.
 func (d *Decoder) Check(object *Object) ([]Defect, error) {

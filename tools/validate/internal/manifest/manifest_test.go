@@ -206,3 +206,28 @@ func TestRemovedBefore(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(text), fmt.Sprintf("k8s.io/api v0.%d.", manifest.RemovedBefore))
 }
+
+func TestContainer(t *testing.T) {
+	containers := []any{map[string]any{"name": "web"}, map[string]any{"name": "app"}, "broken", map[string]any{"image": "x"}}
+	object := map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{
+		"containers": containers, "initContainers": []any{map[string]any{"name": "init"}}, "volumes": []any{map[string]any{"name": "data"}},
+	}}}}
+	pod := func(steps ...any) []any { return append([]any{"spec", "template", "spec"}, steps...) }
+	for name, test := range map[string]struct {
+		path []any
+		want string
+	}{
+		"a field of a container": {pod("containers", 0, "ports", 0, "hostPort"), "web"},
+		"a field that is absent": {pod("containers", 1, "livenessProbe"), "app"},
+		"the container itself":   {pod("containers", 1), "app"},
+		"an init container":      {pod("initContainers", 0, "image"), "init"},
+		"all containers":         {pod("containers"), ""},
+		"a volume":               {pod("volumes", 0, "hostPath"), ""},
+		"no such container":      {pod("containers", 7, "image"), ""},
+		"a broken one":           {pod("containers", 2, "image"), ""},
+		"one without a name":     {pod("containers", 3, "image"), ""},
+		"the object":             {nil, ""},
+	} {
+		assert.Equal(t, test.want, manifest.Container(object, test.path), name)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -26,7 +27,27 @@ type Result struct {
 }
 
 // Every deny of every policy: a new folder is picked up by itself.
-var query = ast.MustParseBody("data.policies[category][policy].deny[result]")
+var everything = ast.MustParseBody("data.policies[category][policy].deny[result]")
+
+// queryOf is every deny of some policies.
+func queryOf(names []string) ast.Body {
+	terms := make([]*ast.Term, len(names))
+	for i, name := range names {
+		category, policy, _ := strings.Cut(name, "/")
+		terms[i] = ast.ArrayTerm(ast.StringTerm(category), ast.StringTerm(policy))
+	}
+	chosen := ast.MustParseBody("[category, policy] = chosen[_]; data.policies[category][policy].deny[result]")
+	body, err := ast.TransformVars(chosen, func(variable ast.Var) (ast.Value, error) {
+		if variable == "chosen" {
+			return ast.NewArray(terms...), nil
+		}
+		return variable, nil
+	})
+	if err != nil {
+		panic(err) // Nothing above fails.
+	}
+	return body.(ast.Body)
+}
 
 // Failures are the errors of objects that could not be evaluated, by their indexes.
 type Failures map[int]error
@@ -85,11 +106,11 @@ func (s *Set) prepare(ctx context.Context, objects []map[string]any) (rego.Prepa
 	evaluation, err := rego.New(
 		rego.Compiler(s.compiler),
 		rego.Store(store),
-		rego.ParsedQuery(query),
+		rego.ParsedQuery(s.query),
 		rego.StrictBuiltinErrors(true),
 	).PrepareForEval(ctx)
 	if err != nil {
-		return evaluation, fmt.Errorf("preparing the policies: %w", regoError(err))
+		return evaluation, fmt.Errorf("preparing the policies: %w", RegoError(err))
 	}
 	return evaluation, nil
 }

@@ -5,6 +5,7 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,15 +46,30 @@ type Set struct {
 	policies map[string]*Policy
 	compiler *ast.Compiler
 	data     map[string]any
+	query    ast.Body
 }
 
 // Policies returns the policies ordered by name.
-func (s *Set) Policies() []*Policy {
-	all := make([]*Policy, 0, len(s.policies))
-	for _, name := range slices.Sorted(maps.Keys(s.policies)) {
-		all = append(all, s.policies[name])
+func (s *Set) Policies() []*Policy { return Sorted(slices.Collect(maps.Values(s.policies))) }
+
+// Sorted orders policies by name.
+func Sorted(policies []*Policy) []*Policy {
+	return slices.SortedFunc(slices.Values(policies), func(a, b *Policy) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Select returns the set without the policies whose names accept refuses; they are not evaluated.
+func (s *Set) Select(accept func(name string) bool) *Set {
+	selected := *s
+	selected.policies = map[string]*Policy{}
+	for name, policy := range s.policies {
+		if accept(name) {
+			selected.policies[name] = policy
+		}
 	}
-	return all
+	if len(selected.policies) < len(s.policies) {
+		selected.query = queryOf(slices.Sorted(maps.Keys(selected.policies)))
+	}
+	return &selected
 }
 
 // Policy returns the policy of that name, nil when there is none.
@@ -79,7 +95,7 @@ func Load(dir string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{policies: map[string]*Policy{}, data: map[string]any{}}
+	set := &Set{policies: map[string]*Policy{}, data: map[string]any{}, query: everything}
 	for _, file := range slices.Sorted(maps.Keys(modules)) {
 		found, err := describe(file, modules[file])
 		if err != nil {
@@ -103,7 +119,7 @@ func Load(dir string) (*Set, error) {
 	if set.compiler, err = compile(modules); err != nil {
 		return nil, err
 	}
-	if set.data, err = loadFacts(filepath.Join(dir, FactsFile)); err != nil {
+	if set.data, err = LoadFacts(dir); err != nil {
 		return nil, err
 	}
 	return set, nil
@@ -129,7 +145,7 @@ func Modules(dir string, accept func(name string) bool) (map[string]*ast.Module,
 		}
 		module, err := ast.ParseModuleWithOpts(file, string(text), ast.ParserOptions{ProcessAnnotation: true, RegoVersion: ast.RegoV1})
 		if err != nil {
-			problems = append(problems, regoError(err))
+			problems = append(problems, RegoError(err))
 			return nil
 		}
 		modules[file] = module
@@ -157,7 +173,7 @@ func Capabilities() *ast.Capabilities {
 func compile(modules map[string]*ast.Module) (*ast.Compiler, error) {
 	compiler := ast.NewCompiler().WithCapabilities(Capabilities()).WithDefaultRegoVersion(ast.RegoV1)
 	if compiler.Compile(modules); compiler.Failed() {
-		return nil, regoError(compiler.Errors)
+		return nil, RegoError(compiler.Errors)
 	}
 	return compiler, nil
 }
@@ -246,7 +262,9 @@ func policyName(module *ast.Module) (string, bool) {
 	return parts[1] + "/" + parts[2], denies
 }
 
-func loadFacts(file string) (map[string]any, error) {
+// LoadFacts reads the facts of a policy folder, none when it has no FactsFile.
+func LoadFacts(dir string) (map[string]any, error) {
+	file := filepath.Join(dir, FactsFile)
 	text, err := regular.Read(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return map[string]any{}, nil
@@ -268,8 +286,8 @@ func loadFacts(file string) (map[string]any, error) {
 
 var blank = regexp.MustCompile(`\s*\n\s*`)
 
-// regoError writes OPA's errors one a line as file:line: text.
-func regoError(err error) error {
+// RegoError writes OPA's errors one a line as file:line: text.
+func RegoError(err error) error {
 	var list ast.Errors
 	if !errors.As(err, &list) {
 		return err

@@ -1,7 +1,6 @@
 package policy_test
 
 import (
-	"context"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,43 +10,15 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/format"
-	"github.com/open-policy-agent/opa/v1/storage/inmem"
-	"github.com/open-policy-agent/opa/v1/tester"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
-	"github.com/ft-services/ft-services/tools/validate/internal/yamltest"
 )
 
 const root = "../../../../policies"
 
 func all(string) bool { return true }
-
-// TestRego runs the Rego tests that stand beside the policies.
-func TestRego(t *testing.T) {
-	set, err := policy.Load(root)
-	require.NoError(t, err)
-	modules, err := policy.Modules(root, all)
-	require.NoError(t, err)
-	results, err := tester.NewRunner().
-		SetCompiler(ast.NewCompiler().WithCapabilities(policy.Capabilities()).WithDefaultRegoVersion(ast.RegoV1)).
-		CapturePrintOutput(true).
-		SetStore(inmem.NewFromObject(set.Facts())).
-		SetModules(modules).
-		RunTests(context.Background(), nil)
-	require.NoError(t, err)
-	count := 0
-	for result := range results {
-		count++
-		t.Run(strings.TrimPrefix(result.Package, "data.")+"."+result.Name, func(t *testing.T) {
-			require.NoError(t, result.Error)
-			require.False(t, result.Skip, "a test that is skipped tests nothing")
-			require.True(t, result.Pass(), "%s: fails\n%s", result.Location, result.Output)
-		})
-	}
-	require.NotZero(t, count, "no Rego test was found")
-}
 
 // TestStyle keeps the Rego as `opa fmt` writes it and free of what `opa check --strict` finds.
 func TestStyle(t *testing.T) {
@@ -89,39 +60,6 @@ func TestEveryPolicyIsComplete(t *testing.T) {
 	}
 }
 
-// TestSamples evaluates each policy's own samples: an allow file yields none of its findings, a deny
-// file at least one. The documents of a file are each other's inventory.
-func TestSamples(t *testing.T) {
-	set, err := policy.Load(root)
-	require.NoError(t, err)
-	files, err := filepath.Glob(filepath.Join(root, "*", "*", "testdata", "*"))
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		dir := filepath.Dir(filepath.Dir(file))
-		name := filepath.Base(filepath.Dir(dir)) + "/" + filepath.Base(dir)
-		t.Run(name+"/"+filepath.Base(file), func(t *testing.T) {
-			require.NotNil(t, set.Policy(name), "testdata without a policy")
-			results, err := set.Evaluate(context.Background(), yamltest.Documents(t, file))
-			require.NoError(t, err)
-			var own []string
-			for _, result := range results {
-				if result.Policy.Name == name {
-					own = append(own, result.Text)
-				}
-			}
-			switch {
-			case strings.HasPrefix(filepath.Base(file), "allow-"):
-				assert.Empty(t, own)
-			case strings.HasPrefix(filepath.Base(file), "deny-"):
-				assert.NotEmpty(t, own)
-			default:
-				t.Errorf("%s: a sample's name starts with allow- or deny-", file)
-			}
-		})
-	}
-}
-
 // TestVerdictsDependOnTheObjectsAlone holds the capabilities to what OPA says of its functions.
 func TestVerdictsDependOnTheObjectsAlone(t *testing.T) {
 	allowed := map[string]bool{}
@@ -154,4 +92,42 @@ deny contains {"msg": "large", "path": ["n"]} if 10 / input.n < 5
 	assert.ErrorContains(t, failures, "x.rego:5: policy does not evaluate: div: divide by zero")
 	require.Len(t, results, 1)
 	assert.Equal(t, 0, results[0].Object)
+}
+
+// TestSelect leaves a policy out so that it cannot even fail.
+func TestSelect(t *testing.T) {
+	dir := t.TempDir()
+	for name, rule := range map[string]string{
+		"large": `deny contains {"msg": "large", "path": []} if input.n > 5`,
+		"fails": `deny contains {"msg": "fails", "path": []} if 10 / input.n < 5`,
+	} {
+		text := "# METADATA\n# title: A policy\npackage policies.numbers." + name + "\n\n" + rule + "\n"
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".rego"), []byte(text), 0o600))
+	}
+	set, err := policy.Load(dir)
+	require.NoError(t, err)
+	objects := []map[string]any{{"n": int64(0)}, {"n": int64(6)}}
+	for name, test := range map[string]struct {
+		accept func(string) bool
+		want   []string
+		fails  bool
+	}{
+		"all":  {all, []string{"numbers/fails", "numbers/large"}, true},
+		"one":  {func(name string) bool { return name == "numbers/large" }, []string{"numbers/large"}, false},
+		"none": {func(string) bool { return false }, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			selected := set.Select(test.accept)
+			results, err := selected.Evaluate(t.Context(), objects)
+			assert.Equal(t, test.fails, err != nil, "%v", err)
+			var got []string
+			for _, result := range results {
+				assert.Equal(t, 1, result.Object)
+				got = append(got, result.Policy.Name)
+			}
+			assert.Equal(t, test.want, got)
+			assert.Len(t, selected.Policies(), len(test.want))
+		})
+	}
+	assert.Len(t, set.Policies(), 2, "the whole set stays what it is")
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 )
@@ -21,17 +23,21 @@ const (
 	reset  = "\x1b[0m"
 )
 
-// Text writes the report for people: by overlay, then by object, then one line a finding and one
-// with its mend.
+// Text writes the report for people: by the overlays that have the same findings, then by object, then
+// one line a finding and one with its mend.
 func Text(w io.Writer, report *Report, color bool) error {
 	t := &textWriter{color: color}
 	objects := 0
 	for _, overlay := range report.Overlays {
 		objects += overlay.Objects
-		t.overlay(overlay)
+		t.overlay(overlay, report.Findings)
 	}
-	for _, warning := range report.Warnings {
-		t.line("%s %s", t.paint(yellow, "warning"), warning)
+	for _, finding := range report.Findings {
+		if len(finding.Overlays) == 0 {
+			t.line("%s", t.paint(dim, finding.Position()))
+			t.finding(finding, "  ")
+			t.line("")
+		}
 	}
 	t.summary(report, objects)
 	if _, err := t.buffer.WriteTo(w); err != nil {
@@ -46,7 +52,12 @@ type textWriter struct {
 }
 
 func (t *textWriter) line(format string, args ...any) {
-	fmt.Fprintf(&t.buffer, format+"\n", args...)
+	text := fmt.Sprintf(format, args...)
+	// A CI runner obeys a line that begins like this, or holds that, whoever has written it.
+	if rest := strings.TrimLeft(text, " "); strings.HasPrefix(rest, "::") {
+		text = text[:len(text)-len(rest)] + `\` + rest
+	}
+	t.buffer.WriteString(strings.ReplaceAll(text, "##[", "## [") + "\n")
 }
 
 func (t *textWriter) paint(style, text string) string {
@@ -56,53 +67,75 @@ func (t *textWriter) paint(style, text string) string {
 	return style + text + reset
 }
 
-func (t *textWriter) overlay(overlay Overlay) {
-	if overlay.Error == "" && len(overlay.Findings) == 0 {
-		return
+// overlay writes what only this overlay has, then what it is the first of several to have.
+func (t *textWriter) overlay(overlay Overlay, findings []Finding) {
+	own := []string{overlay.Name}
+	var groups [][]string
+	if overlay.Error != "" {
+		groups = append(groups, own)
 	}
-	t.line("%s", t.paint(bold, overlay.Name))
-	for line := range strings.Lines(overlay.Error) {
-		t.line("  %s %s", t.paint(red, "failed"), strings.TrimSpace(line))
-	}
-	object := ""
-	for _, finding := range overlay.Findings {
-		source := cmp.Or(finding.Source, "source unknown")
-		if head := finding.Object + "  " + t.paint(dim, source); head != object {
-			object = head
-			t.line("  %s", head)
+	for _, finding := range findings {
+		if len(finding.Overlays) > 0 && finding.Overlays[0] == overlay.Name &&
+			!slices.ContainsFunc(groups, func(group []string) bool { return slices.Equal(group, finding.Overlays) }) {
+			groups = append(groups, finding.Overlays)
 		}
-		t.finding(finding)
 	}
-	t.line("")
+	slices.SortStableFunc(groups, func(a, b []string) int { return cmp.Compare(min(len(a), 2), min(len(b), 2)) })
+	for _, group := range groups {
+		t.line("%s", t.paint(bold, strings.Join(group, ", ")))
+		if len(group) == 1 {
+			for line := range strings.Lines(overlay.Error) {
+				t.line("  %s %s", t.paint(red, "failed"), printable(strings.TrimSpace(line)))
+			}
+		}
+		t.group(group, findings)
+		t.line("")
+	}
 }
 
-func (t *textWriter) finding(finding Finding) {
+// group writes the findings of a group of overlays.
+func (t *textWriter) group(overlays []string, findings []Finding) {
+	last := ""
+	for _, finding := range findings {
+		if !slices.Equal(finding.Overlays, overlays) {
+			continue
+		}
+		head := printable(finding.Object) + "  " + t.paint(dim, cmp.Or(finding.Position(), "source unknown"))
+		if head != last {
+			last = head
+			t.line("  %s", head)
+		}
+		t.finding(finding, "    ")
+	}
+}
+
+func (t *textWriter) finding(finding Finding, indent string) {
 	label := t.paint(red, finding.Severity)
 	switch {
-	case finding.Waived != "":
+	case finding.Waived != nil:
 		label = t.paint(dim, "waived")
 	case finding.Severity == policy.SeverityWarning:
 		label = t.paint(yellow, finding.Severity)
 	}
-	place := finding.Field
+	place := printable(finding.Field)
 	if finding.Value != nil {
-		place = strings.TrimSpace(place + " = " + short(finding.Value))
+		place = strings.TrimSpace(place + " = " + printable(short(finding.Value)))
 	}
 	if place != "" {
 		place = "  " + place
 	}
-	t.line("    %s %s%s", label, t.paint(bold, finding.Policy), place)
-	t.line("      %s", finding.Message)
-	if finding.Waived != "" {
-		t.line("      waived: %s", finding.Waived)
+	t.line("%s%s %s%s", indent, label, t.paint(bold, finding.Policy), place)
+	t.line("%s  %s", indent, printable(finding.Message))
+	if waiver := finding.Waived; waiver != nil {
+		t.line("%s  waived until %s by %s: %s", indent, waiver.Expires, printable(waiver.Owner), printable(waiver.Reason))
 	} else if finding.Remediation != "" {
-		t.line("      %s %s", t.paint(dim, "mend:"), finding.Remediation)
+		t.line("%s  %s %s", indent, t.paint(dim, "mend:"), finding.Remediation)
 	}
 }
 
 func (t *textWriter) summary(report *Report, objects int) {
 	counts := report.Count()
-	scope := fmt.Sprintf("%s, %s, %s", plural(len(report.Overlays), "overlay"), plural(objects, "object"), plural(report.Policies, "policy"))
+	scope := fmt.Sprintf("%s, %s, %s", plural(len(report.Overlays), "overlay"), plural(objects, "object"), plural(len(report.Policies), "policy"))
 	if counts.Errors == 0 && counts.Failed == 0 && counts.Warnings == 0 && counts.Waived == 0 {
 		t.line("%s: %s", t.paint(green, "ok"), scope)
 		return
@@ -133,6 +166,19 @@ func plural(n int, word string) string {
 		word += "s"
 	}
 	return fmt.Sprintf("%d %s", n, word)
+}
+
+// printable keeps a text on its line, and what it holds from steering a terminal or a CI runner.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // short writes a value on one line of bearable length.

@@ -1,78 +1,55 @@
 // Package waiver reads temporary exceptions. What is allowed for good belongs into the policies'
-// facts, with a reason; a waiver names its reason too, and the day on which it ends.
+// facts, with a reason; a waiver names its reason too, who answers for it, and the day on which it
+// ends.
 package waiver
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"sigs.k8s.io/yaml"
-
-	"github.com/ft-services/ft-services/tools/validate/internal/regular"
 )
 
 // Waiver excuses the findings of one policy on one object up to and including a day.
 type Waiver struct {
-	Policy  string `json:"policy"`            // category/policy
-	Object  string `json:"object"`            // Kind/namespace/name, or Kind/name without a namespace
-	Overlay string `json:"overlay,omitempty"` // only in this overlay, by the end of its path; empty means in all
-	Reason  string `json:"reason"`
-	Expires string `json:"expires"` // the last day, as 2006-01-02, in UTC
+	Policy    string // category/policy
+	Object    string // Kind/namespace/name, or Kind/name without a namespace
+	Overlay   string // only in overlays whose path ends in what this glob fits; empty means in all
+	Path      []any  // only in this field and what lies below it; empty means the whole object
+	Container string // only in the container of this name
+	Reason    string
+	Owner     string
+	Expires   string // the last day, as 2006-01-02, in UTC
+	Line      int    // in the file
+
+	ends time.Time // the first moment after it
+}
+
+// Finding is what a waiver may be for.
+type Finding struct {
+	Policy, Overlay, Object, Container string
+	Path                               []any
 }
 
 // List is a file of waivers. The zero List excuses nothing.
 type List struct {
+	File    string
 	waivers []Waiver
-	used    map[int]bool
+	met     map[int]bool // those that excused a finding, or would have, had they not expired
 	now     time.Time
 }
 
-// Load reads a file of waivers, as a YAML mapping with the one key `waivers`; now decides which have
-// expired. A file that does not exist is an empty list only if it is optional.
-func Load(file string, optional bool, now time.Time) (*List, error) {
-	text, err := regular.Read(file)
-	if optional && errors.Is(err, fs.ErrNotExist) {
-		return &List{}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading waivers: %w", err)
-	}
-	var content struct {
-		Waivers []Waiver `json:"waivers"`
-	}
-	if err := yaml.UnmarshalStrict(text, &content); err != nil {
-		return nil, fmt.Errorf("reading waivers from %s: %w", file, err)
-	}
-	for i, waiver := range content.Waivers {
-		if err := waiver.check(); err != nil {
-			return nil, fmt.Errorf("reading waivers from %s: waiver %d: %w", file, i+1, err)
-		}
-	}
-	return &List{waivers: content.Waivers, used: map[int]bool{}, now: now}, nil
-}
+// Waivers returns those of the file in their order.
+func (l *List) Waivers() []Waiver { return l.waivers }
 
-func (w Waiver) check() error {
-	for _, field := range []struct{ name, value string }{
-		{"policy", w.Policy}, {"object", w.Object}, {"reason", w.Reason}, {"expires", w.Expires},
-	} {
-		if field.value == "" {
-			return fmt.Errorf("%s is missing", field.name)
-		}
-	}
-	if _, err := time.Parse(time.DateOnly, w.Expires); err != nil {
-		return fmt.Errorf("expires: %q is no day of the form 2006-01-02", w.Expires)
-	}
-	return nil
-}
+func (w Waiver) expired(now time.Time) bool { return !now.Before(w.ends) }
 
-func (w Waiver) expired(now time.Time) bool {
-	day, err := time.Parse(time.DateOnly, w.Expires)
-	return err != nil || !now.Before(day.AddDate(0, 0, 1))
+// meant tells whether the waiver is for the finding.
+func (w Waiver) meant(finding Finding) bool {
+	return w.Policy == finding.Policy && w.Object == finding.Object && w.covers(finding.Overlay) &&
+		(w.Container == "" || w.Container == finding.Container) &&
+		len(w.Path) <= len(finding.Path) && slices.Equal(w.Path, finding.Path[:len(w.Path)])
 }
 
 // covers tells whether the waiver is meant for an overlay, however its directory is spelled: from
@@ -84,23 +61,38 @@ func (w Waiver) covers(overlay string) bool {
 	if absolute, err := filepath.Abs(overlay); err == nil {
 		overlay = absolute
 	}
-	meant := filepath.Clean(w.Overlay)
-	return overlay == meant || strings.HasSuffix(overlay, string(filepath.Separator)+meant)
+	meant := path.Clean(w.Overlay)
+	if !path.IsAbs(meant) {
+		steps := strings.Split(filepath.ToSlash(overlay), "/")
+		overlay = strings.Join(steps[max(0, len(steps)-1-strings.Count(meant, "/")):], "/")
+	}
+	fits, err := path.Match(meant, filepath.ToSlash(overlay))
+	return err == nil && fits
 }
 
-// Excuse returns the reason when an unexpired waiver covers the finding, and remembers that the
-// waiver met one. Excuse is not safe for concurrent use.
-func (l *List) Excuse(policy, overlay, object string) (reason string, excused bool) {
+// Excuse returns an unexpired waiver that covers the finding, nil when there is none, and remembers
+// which waivers met it. Excuse is not safe for concurrent use.
+func (l *List) Excuse(finding Finding) *Waiver {
+	var excuse *Waiver
+	var expired []int
 	for i, waiver := range l.waivers {
-		if waiver.Policy != policy || waiver.Object != object || !waiver.covers(overlay) {
-			continue
-		}
-		l.used[i] = true
-		if !waiver.expired(l.now) {
-			return waiver.Reason, true
+		switch {
+		case !waiver.meant(finding):
+		case waiver.expired(l.now):
+			expired = append(expired, i)
+		default:
+			l.met[i] = true
+			if excuse == nil {
+				excuse = &l.waivers[i]
+			}
 		}
 	}
-	return "", false
+	if excuse == nil {
+		for _, i := range expired {
+			l.met[i] = true
+		}
+	}
+	return excuse
 }
 
 // Ended returns the waivers that met a finding after their last day: they must be renewed or their
@@ -108,7 +100,7 @@ func (l *List) Excuse(policy, overlay, object string) (reason string, excused bo
 func (l *List) Ended() []Waiver {
 	var ended []Waiver
 	for i, waiver := range l.waivers {
-		if l.used[i] && waiver.expired(l.now) {
+		if l.met[i] && waiver.expired(l.now) {
 			ended = append(ended, waiver)
 		}
 	}
@@ -116,12 +108,14 @@ func (l *List) Ended() []Waiver {
 }
 
 // Unused returns the waivers that met no finding in the overlays that were checked. Unless those are
-// all there are, a waiver may be for one of the others: then only those that name one of them count.
+// all there are, a waiver may be for one of the others: then only those that name one of them, and no
+// other by a glob, count.
 func (l *List) Unused(checked []string, all bool) []Waiver {
 	var unused []Waiver
 	for i, waiver := range l.waivers {
-		meant := all || waiver.Overlay != "" && slices.ContainsFunc(checked, waiver.covers)
-		if meant && !l.used[i] {
+		one := waiver.Overlay != "" && !strings.ContainsAny(waiver.Overlay, `*?[\`)
+		meant := all || one && slices.ContainsFunc(checked, waiver.covers)
+		if meant && !l.met[i] {
 			unused = append(unused, waiver)
 		}
 	}

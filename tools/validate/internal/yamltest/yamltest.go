@@ -34,6 +34,12 @@ func Documents(t testing.TB, file string) []map[string]any {
 	}
 }
 
+// Unmarshal reads what of a text the value has fields for.
+func Unmarshal(t testing.TB, text []byte, into any) {
+	t.Helper()
+	require.NoError(t, yaml.Unmarshal(text, into))
+}
+
 // Decode reads a whole file strictly into a value.
 func Decode(t testing.TB, file string, into any) {
 	t.Helper()

@@ -3,34 +3,29 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/ft-services/ft-services/tools/validate/internal/pinned"
 	"github.com/ft-services/ft-services/tools/validate/internal/schema"
 )
 
-// source is a module whose zip carries CustomResourceDefinitions. The sum is the module's hash as
-// go.sum would hold it.
+// source is a module that carries CustomResourceDefinitions.
 type source struct {
-	module, version, sum string
-	pattern              string
+	pinned.Module
+	pattern string
 }
 
 var sources = []source{
-	{"go.universe.tf/metallb", "v0.15.2", "h1:r7KDgJtk3KZe3qb36zRVrVCYHxLR03nPGT+qFXOomJM=", "config/crd/bases/*.yaml"},
-	{"github.com/fluxcd/kustomize-controller", "v1.9.6", "h1:XB+G3A0mky0j5uVHZWv4oSlS2RvZBoNIUhstIvY0JKE=", "config/crd/bases/*.yaml"},
-	{"github.com/fluxcd/source-controller", "v1.9.6", "h1:nG534/bI6nVpyHra7ONAk6xDB3xPsVT+EOLHZHXPrrc=", "config/crd/bases/*.yaml"},
-	{"github.com/argoproj/argo-cd/v3", "v3.5.7", "h1:Xm1BF+I5OgDKUG3SDK49vn2/Y5AMyaNVko+/JT08gj0=", "manifests/crds/app*-crd.yaml"},
+	{pinned.Module{Path: "go.universe.tf/metallb", Version: "v0.15.2", Sum: "h1:r7KDgJtk3KZe3qb36zRVrVCYHxLR03nPGT+qFXOomJM="}, "config/crd/bases/*.yaml"},
+	{pinned.Module{Path: "github.com/fluxcd/kustomize-controller", Version: "v1.9.6", Sum: "h1:XB+G3A0mky0j5uVHZWv4oSlS2RvZBoNIUhstIvY0JKE="}, "config/crd/bases/*.yaml"},
+	{pinned.Module{Path: "github.com/fluxcd/source-controller", Version: "v1.9.6", Sum: "h1:nG534/bI6nVpyHra7ONAk6xDB3xPsVT+EOLHZHXPrrc="}, "config/crd/bases/*.yaml"},
+	{pinned.Module{Path: "github.com/argoproj/argo-cd/v3", Version: "v3.5.7", Sum: "h1:Xm1BF+I5OgDKUG3SDK49vn2/Y5AMyaNVko+/JT08gj0="}, "manifests/crds/app*-crd.yaml"},
 }
 
 func main() {
@@ -47,7 +42,7 @@ func run(out string, check bool) error {
 	schemas := map[string]any{}
 	for _, source := range sources {
 		if err := source.collect(schemas); err != nil {
-			return fmt.Errorf("reading the definitions of %s: %w", source.module, err)
+			return fmt.Errorf("reading the definitions of %s: %w", source.Path, err)
 		}
 	}
 	text, err := json.Marshal(schemas)
@@ -55,50 +50,22 @@ func run(out string, check bool) error {
 		return fmt.Errorf("encoding the schemas: %w", err)
 	}
 	if check {
-		return compare(out, text)
+		if err := pinned.Compare(out, text); err != nil {
+			return err
+		}
+		fmt.Printf("%s: as generated\n", out)
+		return nil
 	}
-	var compressed bytes.Buffer
-	writer, err := gzip.NewWriterLevel(&compressed, gzip.BestCompression)
+	size, err := pinned.Write(out, text)
 	if err != nil {
-		return err
-	}
-	if _, err := writer.Write(text); err != nil {
-		return err
-	}
-	if err := writer.Close(); err != nil {
-		return err
-	}
-	if err := os.WriteFile(out, compressed.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("writing the schemas: %w", err)
 	}
-	fmt.Printf("%s: %d kinds, %d bytes\n", out, len(schemas), compressed.Len())
-	return nil
-}
-
-// compare looks at the content, not at the bytes: another Go release may compress differently.
-func compare(path string, want []byte) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("opening the schemas: %w", err)
-	}
-	defer file.Close()
-	reader, err := gzip.NewReader(file)
-	if err != nil {
-		return fmt.Errorf("opening %s: %w", path, err)
-	}
-	got, err := io.ReadAll(reader)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", path, err)
-	}
-	if !bytes.Equal(got, want) {
-		return fmt.Errorf("%s is not what the pinned modules give; run `go generate ./...` in tools/validate", path)
-	}
-	fmt.Printf("%s: as generated\n", path)
+	fmt.Printf("%s: %d kinds, %d bytes\n", out, len(schemas), size)
 	return nil
 }
 
 func (s source) collect(schemas map[string]any) error {
-	dir, err := s.download()
+	dir, err := s.Download()
 	if err != nil {
 		return err
 	}
@@ -119,27 +86,6 @@ func (s source) collect(schemas map[string]any) error {
 		}
 	}
 	return nil
-}
-
-// download lets the go command fetch and verify the module, and compares its hash with the pinned one.
-func (s source) download() (string, error) {
-	command := exec.Command("go", "mod", "download", "-json", s.module+"@"+s.version)
-	command.Stderr = os.Stderr
-	// Outside a module: the definitions are data, not a dependency.
-	command.Dir = os.TempDir()
-	command.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
-	text, runErr := command.Output()
-	var answer struct{ Dir, Sum, Error string }
-	if err := json.Unmarshal(text, &answer); err != nil {
-		return "", errors.Join(runErr, err)
-	}
-	switch {
-	case answer.Error != "":
-		return "", errors.New(answer.Error)
-	case answer.Sum != s.sum:
-		return "", fmt.Errorf("its hash is %s, pinned is %s", answer.Sum, s.sum)
-	}
-	return answer.Dir, nil
 }
 
 func add(schemas map[string]any, text []byte) error {

@@ -1,0 +1,356 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ft-services/ft-services/tools/validate/internal/check"
+	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
+	"github.com/ft-services/ft-services/tools/validate/internal/names"
+	"github.com/ft-services/ft-services/tools/validate/internal/overlay"
+	"github.com/ft-services/ft-services/tools/validate/internal/policy"
+	"github.com/ft-services/ft-services/tools/validate/internal/schema"
+	"github.com/ft-services/ft-services/tools/validate/internal/stats"
+	"github.com/ft-services/ft-services/tools/validate/internal/waiver"
+)
+
+const usage = `Renders Kustomize overlays and checks every object against its type and against Rego policies.
+Works offline; checking changes nothing.
+
+Usage:
+  validate [flags] [overlay…]   check overlays; without one, all that lie below overlays/
+  validate docs [--check]       write the policies' README from their METADATA
+  validate test [directory]     run the Rego tests and the fixtures of a policy folder
+
+An overlay of the name docs or test is named ./docs or ./test.
+
+Examples:
+  validate                                check everything
+  validate overlays/minikube              check one overlay
+  validate -o json > report.json          the same as JSON
+  validate -o sarif=out.sarif -o junit=out.xml     text for people, and two files
+  validate --only 'services/*'            check what one category promises
+  validate --render overlays/minikube     print what is checked, as kubectl kustomize does
+  validate --list-policies                what is promised, and by which requirement
+  validate --explain services/no_nodeport     one promise: why, and how to keep it
+
+Flags:
+%s
+Formats are text, json, sarif (2.1.0), junit and github (workflow commands, which annotate the files
+of a pull request). A format without FILE goes to stdout, which carries nothing else, and is text when
+none is chosen for it. In GitHub Actions, github is added by itself: to stdout behind the text, or to
+stderr when stdout carries another format.
+
+Exit codes:
+  0  clean
+  1  violations, failing tests, or a stale README
+  2  wrong usage
+  3  could not render, evaluate or write
+`
+
+// overlaysRoot is where overlays are looked for when none is named.
+const overlaysRoot = "overlays"
+
+type options struct {
+	outputs      outputs
+	policies     string
+	waivers      string
+	strict       bool
+	failOn       string
+	selection    check.Selection
+	jobs         int
+	stats        bool
+	listPolicies bool
+	explain      string
+	render       bool
+	overlays     []string
+}
+
+var severities = []string{policy.SeverityError, policy.SeverityWarning}
+
+// validate is the command that checks overlays.
+func validate(args []string) (action, string, error) {
+	var o options
+	var chosen []string
+	flags := newFlags()
+	flags.StringArrayVarP(&chosen, "output", "o", nil, "report as `FORMAT[=FILE]`; repeatable, once without FILE")
+	flags.StringVar(&o.policies, "policies", "policies", "`directory` of the policies")
+	flags.StringArrayVar(&o.selection.Only, "only", nil, "check only the `POLICY`, a glob such as 'services/*'; repeatable")
+	flags.StringArrayVar(&o.selection.Skip, "skip", nil, "do not check the `POLICY`, a glob; repeatable")
+	flags.StringVar(&o.failOn, "fail-on", policy.SeverityError, "least `severity` that fails the run: "+strings.Join(severities, " or "))
+	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" among the policies, if there is one)")
+	flags.BoolVar(&o.strict, "strict", false, "a waiver that covers nothing is an error")
+	flags.IntVar(&o.jobs, "jobs", 0, "check `N` overlays at once (default: as many as there are processors)")
+	flags.BoolVar(&o.stats, "stats", false, "print to stderr what was done and how long each stage took")
+	flags.BoolVar(&o.render, "render", false, "print the rendered overlay instead of checking it")
+	flags.BoolVar(&o.listPolicies, "list-policies", false, "print the policies, as text or JSON, and exit")
+	flags.StringVar(&o.explain, "explain", "", "print what the `POLICY` promises, as text or JSON, and exit")
+	help := fmt.Sprintf(usage, flags.FlagUsages())
+	if err := parse(flags, args); err != nil {
+		return nil, help, err
+	}
+	o.overlays = flags.Args()
+	var err error
+	if o.outputs, err = parseOutputs(chosen); err != nil {
+		return nil, help, err
+	}
+	if flags.Changed("jobs") && o.jobs < 1 {
+		return nil, help, mistake("--jobs is %d; at least 1 is needed", o.jobs)
+	}
+	if flags.Changed("explain") && o.explain == "" {
+		return nil, help, mistake("--explain wants the name of a policy, as in --list-policies")
+	}
+	return o.run, help, o.check()
+}
+
+// check finds what excludes each other.
+func (o options) check() error {
+	if !slices.Contains(severities, o.failOn) {
+		return mistake("unknown severity %q for --fail-on; known: %s", o.failOn, strings.Join(severities, ", "))
+	}
+	if o.render && len(o.overlays) != 1 {
+		return mistake("--render takes exactly one overlay")
+	}
+	var instead []string
+	for _, each := range []struct {
+		flag string
+		set  bool
+	}{{"--render", o.render}, {"--list-policies", o.listPolicies}, {"--explain", o.explain != ""}} {
+		if each.set {
+			instead = append(instead, each.flag)
+		}
+	}
+	if len(instead) > 1 {
+		return mistake("%s exclude each other", strings.Join(instead, " and "))
+	}
+	if len(instead) == 0 {
+		return nil
+	}
+	if o.render && len(o.outputs) > 0 {
+		return mistake("--render prints YAML; it takes no --output")
+	}
+	for _, output := range o.outputs {
+		if output.file != "" || output.format != "text" && output.format != "json" {
+			return mistake("%s prints text or json to stdout, not %s", instead[0], output)
+		}
+	}
+	return nil
+}
+
+func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error) {
+	if o.render {
+		return ExitClean, render(ctx, o.overlays[0], stdout)
+	}
+	var recorder *stats.Recorder
+	if o.stats {
+		recorder = stats.New([]string{"overlays", "objects", "policies", "evaluations"}, slices.Concat([]string{"load"}, check.Stages(), []string{"report"}))
+	}
+	stop := recorder.Stage("load")
+	policies, err := policy.Load(o.policies)
+	if err != nil {
+		return ExitFailed, err
+	}
+	if err := o.checkNames(policies); err != nil {
+		return ExitUsage, err
+	}
+	if o.explain != "" {
+		return ExitClean, explain(find(check.All(policies), o.explain), o.outputs.stdout(), stdout)
+	}
+	if o.listPolicies {
+		return ExitClean, listPolicies(o.selected(policies), o.outputs.stdout(), stdout)
+	}
+	checker := &check.Checker{
+		Policies:  policies,
+		All:       len(o.overlays) == 0,
+		Selection: o.selection,
+		Strict:    o.strict,
+		FailOn:    o.failOn,
+		Jobs:      o.jobs,
+		Stats:     recorder,
+	}
+	if checker.Waivers, err = loadWaivers(o, check.Waivable(policies)); err != nil {
+		return ExitFailed, err
+	}
+	schemas, err := schema.Load()
+	if err != nil {
+		return ExitFailed, err
+	}
+	checker.Decoder = manifest.NewDecoder(schemas)
+	overlays, err := choose(o.overlays)
+	if err != nil {
+		return ExitFailed, err
+	}
+	stop()
+
+	result := checker.Run(ctx, overlays)
+	result.Root = repositoryRoot()
+	stop = recorder.Stage("report")
+	err = o.outputs.inActions().write(result, stdout, stderr)
+	stop()
+	if err := errors.Join(err, recorder.Write(stderr)); err != nil {
+		return ExitFailed, err
+	}
+	switch {
+	case result.Count().Failed > 0:
+		return ExitFailed, nil
+	case slices.ContainsFunc(result.Findings, result.Fails):
+		return ExitViolations, nil
+	}
+	return ExitClean, nil
+}
+
+// checkNames refuses patterns that mean no policy, and such that leave none.
+func (o options) checkNames(policies *policy.Set) error {
+	var known []string
+	for _, each := range check.All(policies) {
+		known = append(known, each.Name)
+	}
+	for _, each := range []struct {
+		flag     string
+		patterns []string
+	}{{"--only", o.selection.Only}, {"--skip", o.selection.Skip}} {
+		if err := names.Check("policy", each.patterns, known); err != nil {
+			return mistake("%s: %v", each.flag, err)
+		}
+	}
+	if o.explain != "" && !slices.Contains(known, o.explain) {
+		return mistake("--explain: %v", names.Unknown("policy", o.explain, known))
+	}
+	if len(o.selected(policies)) == 0 {
+		return mistake("--only and --skip leave no policy to check")
+	}
+	return nil
+}
+
+func (o options) selected(policies *policy.Set) []*policy.Policy {
+	return slices.DeleteFunc(check.All(policies), func(p *policy.Policy) bool { return !o.selection.Has(p.Name) })
+}
+
+func find(policies []*policy.Policy, name string) *policy.Policy {
+	return policies[slices.IndexFunc(policies, func(p *policy.Policy) bool { return p.Name == name })]
+}
+
+// choose returns the overlays that are named, each once, or all there are.
+func choose(named []string) ([]string, error) {
+	if len(named) == 0 {
+		return overlay.Find(overlaysRoot)
+	}
+	var chosen []string
+	for _, name := range named {
+		if name = filepath.Clean(name); !slices.Contains(chosen, name) {
+			chosen = append(chosen, name)
+		}
+	}
+	return chosen, nil
+}
+
+func loadWaivers(o options, policies []string) (*waiver.List, error) {
+	file := cmp.Or(o.waivers, filepath.Join(o.policies, policy.WaiversFile))
+	return waiver.Load(file, o.waivers == "", policies, time.Now().UTC())
+}
+
+// repositoryRoot is the directory above the working directory that holds a repository, empty when
+// there is none. In GitHub Actions it is where the repository was checked out.
+func repositoryRoot() string {
+	here, err := filepath.Abs(".")
+	if err != nil {
+		return ""
+	}
+	workspace := os.Getenv("GITHUB_WORKSPACE")
+	for dir := here; ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil || dir == workspace {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			return ""
+		}
+	}
+}
+
+func render(ctx context.Context, dir string, stdout io.Writer) error {
+	rendered, err := overlay.Render(ctx, filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	text, err := rendered.YAML()
+	if err != nil {
+		return err
+	}
+	if _, err := stdout.Write(text); err != nil {
+		return fmt.Errorf("printing %s: %w", dir, err)
+	}
+	return nil
+}
+
+func listPolicies(policies []*policy.Policy, format string, stdout io.Writer) error {
+	if format == "json" {
+		return printJSON(policies, stdout)
+	}
+	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "POLICY\tSEVERITY\tREQUIREMENTS\tTITLE")
+	for _, each := range policies {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", each.Name, each.Severity, cmp.Or(strings.Join(each.Requirements, ","), "-"), each.Title)
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("printing the policies: %w", err)
+	}
+	return nil
+}
+
+func explain(p *policy.Policy, format string, stdout io.Writer) error {
+	if format == "json" {
+		return printJSON(p, stdout)
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s: %s\n\n", p.Name, p.Title)
+	if p.Description != "" {
+		fmt.Fprintf(&text, "%s\n\n", p.Description)
+	}
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, row := range []struct {
+		name   string
+		values []string
+	}{
+		{"mend", []string{p.Remediation}},
+		{"severity", []string{p.Severity}},
+		{"requirements", []string{strings.Join(p.Requirements, ", ")}},
+		{"links", p.RelatedResources},
+		{"file", []string{p.File}},
+	} {
+		for i, value := range row.values {
+			if i > 0 {
+				row.name = ""
+			}
+			if value != "" {
+				fmt.Fprintf(table, "%s\t%s\n", row.name, value)
+			}
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("printing the policy: %w", err)
+	}
+	if _, err := io.WriteString(stdout, text.String()); err != nil {
+		return fmt.Errorf("printing the policy: %w", err)
+	}
+	return nil
+}
+
+func printJSON(value any, stdout io.Writer) error {
+	encoder := json.NewEncoder(stdout)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return fmt.Errorf("printing the policies as JSON: %w", err)
+	}
+	return nil
+}

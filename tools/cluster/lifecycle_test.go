@@ -120,6 +120,9 @@ func (m *machine) leavesNothing() {
 	m.succeeds("down")
 	code, output := m.run("status")
 	assert.Equal(m, 1, code, output)
+	code, output = m.run("restart")
+	assert.Equal(m, 1, code)
+	assert.Contains(m, output, "there is none; run `up` first")
 	assert.NoFileExists(m, m.state)
 	assert.NoFileExists(m, "/run/ft-services-cluster/"+m.name)
 	for _, pattern := range []string{"/run/netns/" + m.name + "-*", "/sys/fs/cgroup/*/ft-services-cluster/" + m.name, "/sys/fs/cgroup/ft-services-cluster/" + m.name} {
@@ -203,12 +206,24 @@ func (m *machine) serviceAnswers() {
 func (m *machine) restarted() {
 	m.succeeds("kubectl", "create", "configmap", "kept", "--namespace=default", "--from-literal=word=kept")
 	before := m.processes()
-	m.succeeds("restart", "--host-access=false")
+	machineLegs := legs(m.T)
+	// That the machine gets no leg was said when the cluster was made.
+	m.succeeds("restart")
+	m.succeeds("up", "--no-deploy")
+	assert.Equal(m, machineLegs, legs(m.T), "legs into any cluster's network")
 	for name, id := range m.processes() {
 		assert.NotEqual(m, before[name], id, "%s is a new process", name)
 	}
 	m.serviceAnswers()
 	assert.Contains(m, m.succeeds("kubectl", "get", "configmap", "kept", "--namespace=default", "--output=yaml"), "word: kept")
+}
+
+// legs counts the machine's own addresses in the network of clusters.
+func legs(t *testing.T) int {
+	t.Helper()
+	output, err := exec.CommandContext(t.Context(), "ip", "-4", "-brief", "address").CombinedOutput()
+	require.NoError(t, err, string(output))
+	return strings.Count(string(output), "192.168.49.254")
 }
 
 // startUp starts up in a group of its own and returns once it has said something, or the time is over.

@@ -25,8 +25,9 @@ import (
 )
 
 var (
-	overlay   = flag.String("overlay", "overlays/minikube", "the deployed overlay, relative to the repository")
-	artifacts = flag.String("artifacts", "../../out/e2e", "`folder` of the report, the screenshots and the probe")
+	// Not the names of flags that go test has itself.
+	overlay = flag.String("deployed", "overlays/minikube", "the deployed `overlay`, relative to the repository")
+	output  = flag.String("results", "../../out/e2e", "`folder` of the report, the screenshots and the probe")
 )
 
 // check proves one or more requirements.
@@ -89,7 +90,7 @@ type bench struct {
 func TestAcceptance(t *testing.T) {
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	folder, err := filepath.Abs(*artifacts)
+	folder, err := filepath.Abs(*output)
 	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll(folder, 0o755))
 	s, err := stack.Connect(ctx, stack.Options{Repository: "../..", Overlay: *overlay, Tool: os.Getenv("CLUSTER")})

@@ -76,6 +76,7 @@ var commands = map[string][2]int{
 type options struct {
 	name, state, overlay, provider string
 	hostAccess, noDeploy           bool
+	hostAccessGiven                bool
 	command                        string
 	args                           []string
 }
@@ -94,7 +95,7 @@ func parse(args []string) (options, string, error) {
 	flags.StringVar(&o.provider, "provider", "auto", "local, minikube, or auto: minikube if it is on the PATH")
 	flags.StringVar(&o.overlay, "overlay", "overlays/minikube", "up: the overlay to deploy")
 	flags.BoolVar(&o.noDeploy, "no-deploy", false, "up: only boot the cluster")
-	flags.BoolVar(&o.hostAccess, "host-access", true, "up: give this machine an address in the cluster's network, for a browser and kubectl")
+	flags.BoolVar(&o.hostAccess, "host-access", true, "up, restart: give this machine an address in the cluster's network, for a browser and kubectl; a cluster that is there keeps its choice")
 	help := fmt.Sprintf(usage, flags.FlagUsagesWrapped(120))
 
 	if err := flags.Parse(args); err != nil {
@@ -128,6 +129,7 @@ func parse(args []string) (options, string, error) {
 			return o, help, fmt.Errorf("%s: --%s is a flag of up", o.command, name)
 		}
 	}
+	o.hostAccessGiven = flags.Changed("host-access")
 	if !slices.Contains([]string{"auto", "local", "minikube"}, o.provider) {
 		return o, help, fmt.Errorf("--provider %q: use local, minikube or auto", o.provider)
 	}
@@ -209,9 +211,11 @@ func choose(o options, repository string, log *progress.Log) (provider, error) {
 			Name: o.name, State: o.state, Repository: repository, Overlay: overlay,
 		}, log)
 	}
-	return cluster.New(cluster.Options{
-		Name: o.name, State: o.state, Repository: repository, Overlay: overlay, HostAccess: o.hostAccess,
-	}, log)
+	options := cluster.Options{Name: o.name, State: o.state, Repository: repository, Overlay: overlay}
+	if o.hostAccessGiven {
+		options.HostAccess = &o.hostAccess
+	}
+	return cluster.New(options, log)
 }
 
 // findRepository looks for the repository's root from the current folder upwards.

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,8 +47,9 @@ type Options struct {
 	State string
 	// Repository is the repository's root.
 	Repository string
-	// HostAccess gives the machine an address in the cluster's network.
-	HostAccess bool
+	// HostAccess gives the machine an address in the cluster's network, or does not; nil: as the cluster has it, or else
+	// it does.
+	HostAccess *bool
 	// Overlay is deployed, unless it is empty.
 	Overlay string
 }
@@ -239,8 +241,33 @@ func (c *Cluster) waitNode(ctx context.Context, made *products) error {
 	return nil
 }
 
+func (c *Cluster) hostAccessFile() string { return filepath.Join(c.options.State, "host-access") }
+
+// hostAccess says whether the machine gets an address in the cluster's network.
+func (c *Cluster) hostAccess() (bool, error) {
+	if c.options.HostAccess != nil {
+		return *c.options.HostAccess, nil
+	}
+	data, err := os.ReadFile(c.hostAccessFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read the choice of --host-access: %w", err)
+	}
+	access, err := strconv.ParseBool(string(data))
+	if err != nil {
+		return false, fmt.Errorf("read the choice of --host-access in %s: %w; give the flag", c.hostAccessFile(), err)
+	}
+	return access, nil
+}
+
 // prepare makes everything that processes find: folders, network, cgroups, certificates, configuration.
 func (c *Cluster) prepare(ctx context.Context, described *node.Node) error {
+	access, err := c.hostAccess()
+	if err != nil {
+		return err
+	}
 	if running, err := c.cgroups.Processes(""); err != nil {
 		return err
 	} else if len(running) > 0 && !network.Exists(c.network.NodeNamespace()) {
@@ -266,7 +293,10 @@ func (c *Cluster) prepare(ctx context.Context, described *node.Node) error {
 	if err := c.createMountPoints(); err != nil {
 		return err
 	}
-	if err := c.network.Up(ctx, c.options.HostAccess); err != nil {
+	if err := writeFile(c.hostAccessFile(), []byte(strconv.FormatBool(access))); err != nil {
+		return err
+	}
+	if err := c.network.Up(ctx, access); err != nil {
 		return err
 	}
 	// Filters packets between pods on the node's bridge; built into some kernels, loaded already on others.
@@ -521,7 +551,11 @@ func (c *Cluster) deploy(ctx context.Context, made *products, workloads []deploy
 		return err
 	}
 	kubectl := "go run ./tools/cluster kubectl"
-	if c.options.HostAccess {
+	access, err := c.hostAccess()
+	if err != nil {
+		return err
+	}
+	if access {
 		kubectl = "kubectl --kubeconfig=" + relative(c.Kubeconfig())
 	}
 	c.log.Text(deploy.Passwords(kubectl))

@@ -13,9 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/ft-services/ft-services/tools/cluster/internal/deploy"
 	"github.com/ft-services/ft-services/tools/cluster/internal/network"
-	"github.com/ft-services/ft-services/tools/cluster/internal/node"
 	"github.com/ft-services/ft-services/tools/cluster/internal/progress"
 	"github.com/ft-services/ft-services/tools/cluster/internal/runner"
 )
@@ -141,12 +139,4 @@ func (c *Cluster) Kill(ctx context.Context, name string) error {
 		}
 		return nil
 	})
-}
-
-// readyWorkloads returns what is Ready now; nothing if the API server does not answer.
-func (c *Cluster) readyWorkloads(ctx context.Context, made *products) ([]deploy.Workload, error) {
-	if _, ok := c.processes.Running(node.APIServer); !ok || !network.Exists(c.network.ClientNamespace()) {
-		return nil, nil
-	}
-	return c.deployer(made).Ready(ctx)
 }

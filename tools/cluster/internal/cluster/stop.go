@@ -89,9 +89,17 @@ func (c *Cluster) Restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	before, err := c.readyWorkloads(ctx, made)
+	// While the node still runs: nothing that is known now may keep it from booting again.
+	access, err := c.hostAccess()
 	if err != nil {
 		return err
+	}
+	if err := c.network.CheckLeg(ctx, access); err != nil {
+		return err
+	}
+	before, err := c.deployer(made).Ready(ctx)
+	if err != nil {
+		return fmt.Errorf("restart the node: it does not run completely; run `up` first: %w", err)
 	}
 	if err := c.stop(ctx, true); err != nil {
 		return err
@@ -148,7 +156,7 @@ func (c *Cluster) removeState() error {
 		_ = syscall.Rmdir(folder)
 	}
 	for _, name := range []string{
-		"pki", "config", "logs", "etcd", "containerd", "kubelet", "volumes", "images.json", "images.json.new",
+		"host-access", "host-access.new", "pki", "config", "logs", "etcd", "containerd", "kubelet", "volumes", "images.json", "images.json.new",
 		"kubeconfig", "kubeconfig.new", "created.new", "created",
 	} {
 		path := filepath.Join(c.options.State, name)

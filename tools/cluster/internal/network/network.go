@@ -69,7 +69,7 @@ func Exists(namespace string) bool {
 
 // Up makes what is missing. With leg, the machine itself gets an address in the client's network.
 func (n *Network) Up(ctx context.Context, leg bool) error {
-	if err := n.checkLeg(ctx, leg); err != nil {
+	if err := n.CheckLeg(ctx, leg); err != nil {
 		return err
 	}
 	for _, namespace := range []string{n.NodeNamespace(), n.ClientNamespace()} {
@@ -128,8 +128,8 @@ func (n *Network) Up(ctx context.Context, leg bool) error {
 	return nil
 }
 
-// checkLeg refuses a leg on a machine that already knows the subnet: half of its packets would go elsewhere.
-func (n *Network) checkLeg(ctx context.Context, leg bool) error {
+// CheckLeg refuses a leg on a machine that already knows the subnet: half of its packets would go elsewhere.
+func (n *Network) CheckLeg(ctx context.Context, leg bool) error {
 	if !leg {
 		return nil
 	}

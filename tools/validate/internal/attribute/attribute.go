@@ -13,10 +13,13 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/ft-services/ft-services/tools/validate/internal/overlay"
 )
 
 // Place is where something is written. Line and Column count from 1 and are 0 when they are not known.
@@ -37,7 +40,7 @@ func New() *Tracer { return &Tracer{files{known: map[string]*file{}}} }
 // Overlay returns what traces the objects of the overlay in dir, which has been rendered to these. It
 // is for one goroutine.
 func (t *Tracer) Overlay(dir string, rendered []*resource.Resource) *Overlay {
-	return &Overlay{tracer: t, dir: dir, rendered: rendered, objects: map[ID]*Object{}, kinds: map[string][]leaf{}}
+	return &Overlay{tracer: t, dir: dir, rendered: rendered, objects: map[ID]*Object{}}
 }
 
 // Overlay traces the objects of one overlay.
@@ -46,14 +49,14 @@ type Overlay struct {
 	dir      string
 	rendered []*resource.Resource
 	objects  map[ID]*Object
-	kinds    map[string][]leaf
 }
 
 // An Object is traced: how it came about is known as far as that can be found out.
 type Object struct {
 	overlay *Overlay
 	id      ID
-	chain   *chain // nil when it is not known where the object begins
+	last    *yaml.Node // the rendered object
+	chain   *chain     // nil when it is not known where the object begins
 	built   map[cut]*yaml.Node
 }
 
@@ -71,35 +74,48 @@ func (o *Overlay) Place(ctx context.Context, id ID, path []any) Place {
 
 // find looks for where the object begins: what leads to an object of its name must be it.
 func (o *Overlay) find(ctx context.Context, id ID) *Object {
-	leaves, known := o.kinds[id.Kind]
-	if !known {
-		o.tracer.leaves(o.tracer.kustomization(o.dir), id.Kind, nil, func(found leaf) bool {
-			leaves = append(leaves, found)
-			return true
-		})
-		o.kinds[id.Kind] = leaves
+	candidates := o.candidates(id, true)
+	if len(candidates) == 1 && candidates[0].chain.leaf.field != "generators" {
+		return candidates[0]
 	}
-	var likely *Object
-	for _, each := range leaves {
-		object := &Object{overlay: o, id: id, chain: o.tracer.chain(each), built: map[cut]*yaml.Node{}}
-		if !object.chain.leadsTo(id.Name) {
-			continue
-		}
-		last := object.at(ctx, object.whole())
-		if last != nil {
-			if metadata := child(last, "metadata"); text(child(last, "kind")) == id.Kind && text(child(metadata, "name")) == id.Name && text(child(metadata, "namespace")) == id.Namespace {
-				return object
-			}
-		}
-		if likely == nil || last == nil && likely.at(ctx, likely.whole()) != nil {
-			object.built[object.whole()] = nil
-			likely = object
+	renamed := len(candidates) == 0
+	if renamed {
+		candidates = o.candidates(id, false)
+	}
+	for _, each := range candidates[:min(len(candidates), maxTrials)] {
+		if last := each.at(ctx, each.whole()); last != nil && identify(last) == id {
+			return each
 		}
 	}
-	if likely == nil {
+	if renamed || len(candidates) == 0 {
 		return &Object{overlay: o, id: id}
 	}
-	return likely
+	return candidates[0]
+}
+
+// maxTrials bounds how many objects are built to see which is the one.
+const maxTrials = 20
+
+// candidates are the objects that may have become the one, by their kind and, if wanted, their names.
+func (o *Overlay) candidates(id ID, byName bool) []*Object {
+	index := slices.IndexFunc(o.rendered, func(each *resource.Resource) bool { return identify(each.YNode()) == id })
+	if index < 0 {
+		return nil
+	}
+	var found []*Object
+	o.tracer.leaves(o.tracer.kustomization(o.dir), id, byName, nil, func(each leaf) bool {
+		object := &Object{overlay: o, id: id, last: o.rendered[index].YNode(), chain: o.tracer.chain(each), built: map[cut]*yaml.Node{}}
+		if !byName || object.chain.leadsTo(id.Name) {
+			found = append(found, object)
+		}
+		return true
+	})
+	return found
+}
+
+func identify(object *yaml.Node) ID {
+	metadata := child(object, "metadata")
+	return ID{text(child(object, "kind")), text(child(metadata, "namespace")), text(child(metadata, "name"))}
 }
 
 // leadsTo tells whether the object bears the name at some time, or a generator's with the hash that
@@ -118,10 +134,12 @@ func (o *Object) at(ctx context.Context, upTo cut) *yaml.Node {
 	if known, ok := o.built[upTo]; ok {
 		return known
 	}
-	node, err := o.build(ctx, upTo)
-	if err != nil {
-		node = nil // Then it is not known, which is said by a place without a line.
-	}
+	var node *yaml.Node
+	if upTo.changes == 0 && o.chain.leaf.path != "" {
+		node = o.chain.leaf.node
+	} else if built, err := o.build(ctx, upTo); err == nil {
+		node = built
+	} // Else it is not known, which is said by a place without a line.
 	o.built[upTo] = node
 	return node
 }
@@ -130,77 +148,155 @@ func (o *Object) place(ctx context.Context, path []any) Place {
 	if o.chain == nil {
 		return Place{}
 	}
-	last := o.at(ctx, o.whole())
-	if last == nil {
-		return Place{File: o.chain.leaf.source.file}
-	}
-	there := existing(last, path)
+	there := existing(o.last, path)
 	if len(there) < len(path) {
 		if place, removed := o.removal(ctx, path, len(there)); removed {
 			return place
 		}
 	}
-	return o.origin(ctx, there)
+	if place, found := o.origin(ctx, there); found {
+		return place
+	}
+	return Place{File: overlay.Relative(o.chain.leaf.source.file)}
 }
 
 // removal looks for the change that removed the field, the first `there` steps to which remain.
 func (o *Object) removal(ctx context.Context, path []any, there int) (Place, bool) {
-	after := o.at(ctx, o.whole())
-	for i := len(o.chain.changes) - 1; i >= 0; i-- {
-		change := &o.chain.changes[i]
-		if !change.removes() {
+	changes := o.chain.changes
+	// before is where the field was before a change, nil when it was not there.
+	before := func(change int) (*yaml.Node, []any) {
+		object := o.at(ctx, cut{change, -1})
+		if object == nil {
+			return nil, nil
+		}
+		way, all := translate(o.last, object, path[:there])
+		way = append(way, path[there:]...)
+		if !all || lookup(object, way) == nil {
+			return nil, nil
+		}
+		return object, way
+	}
+	if !slices.ContainsFunc(changes, change.removes) {
+		return Place{}, false
+	}
+	if object, _ := before(0); object == nil && !slices.ContainsFunc(changes, func(c change) bool { return c.adds(o.last, path) }) {
+		return Place{}, false
+	}
+	for i := len(changes) - 1; i >= 0; i-- {
+		if !changes[i].removes() {
 			continue
 		}
-		before := o.at(ctx, cut{i, -1})
-		if before == nil {
-			continue
+		if object, way := before(i); object != nil {
+			return o.removedBy(ctx, i, object, way), true
 		}
-		way, all := translate(after, before, path[:there])
-		if !all {
-			return Place{}, false // The parent was written later, and without the field.
-		}
-		path = append(way, path[there:]...)
-		if lookup(before, path) != nil {
-			return o.removedBy(ctx, i, before, path), true
-		}
-		after = before
 	}
 	return Place{}, false
 }
 
-func (c *change) removes() bool {
+// adds tells whether the change may add a field that is not in the object after all changes.
+func (c *change) adds(last *yaml.Node, path []any) bool {
+	if c.patch == nil {
+		return c.removes()
+	}
+	return slices.ContainsFunc(c.patch.operations, func(operation *yaml.Node) bool { return writes(operation, path) }) ||
+		slices.ContainsFunc(c.patch.documents, func(document *yaml.Node) bool {
+			way, _ := translate(last, document, path)
+			rest := path[len(way):]
+			return lookup(lookup(document, way), rest) != nil
+		})
+}
+
+func (c change) removes() bool {
 	return c.patch != nil || c.field == "transformers" || strings.HasSuffix(c.field, "Generator")
 }
 
-// origin looks for the change that wrote the field last.
-func (o *Object) origin(ctx context.Context, path []any) Place {
+// origin looks for the change that wrote the field last; false when a part of the tree does not build.
+func (o *Object) origin(ctx context.Context, path []any) (Place, bool) {
+	if place, found := o.originOf(ctx, o.last, path); found {
+		return place, true
+	}
+	// The part of the tree lacks what the object refers to, so a name may be another in it.
+	last := o.at(ctx, o.whole())
+	if last == nil {
+		return Place{}, false
+	}
+	return o.originOf(ctx, last, existing(last, path))
+}
+
+// originOf is origin for an object that is what all changes have made of it.
+func (o *Object) originOf(ctx context.Context, last *yaml.Node, path []any) (Place, bool) {
 	changes := o.chain.changes
-	after := o.at(ctx, o.whole())
-	for n := len(changes); n > 0; {
-		// Most levels leave a field as it is, which one build shows.
-		first := n - 1
-		for first > 0 && changes[first-1].level == changes[n-1].level {
-			first--
+	// since says whether none but the first changes have written the field, and where it is after these.
+	since := func(first int) (object *yaml.Node, way []any, same bool) {
+		if object = o.at(ctx, cut{first, -1}); object == nil {
+			return nil, nil, false
 		}
-		if before := o.at(ctx, cut{first, -1}); before != nil {
-			if way, same := unwritten(before, after, path, changes[first:n]); same {
-				after, path, n = before, way, first
-				continue
-			}
-		}
-		for ; n > first; n-- {
-			before := o.at(ctx, cut{n - 1, -1})
-			if before == nil {
-				continue
-			}
-			way, same := unwritten(before, after, path, changes[n-1:n])
-			if !same {
-				return o.writtenBy(ctx, n-1, after, path)
-			}
-			after, path = before, way
+		way, same = unwritten(object, last, path, changes[first:])
+		return object, way, same
+	}
+	if object, way, same := since(0); same {
+		return o.begun(object, way), true
+	}
+	// Before this change the field was another; after it, it is what it is in the end.
+	index := o.likely(last, path)
+	if index >= 0 && index == len(changes)-1 {
+		if _, _, same := since(index); !same && o.at(ctx, cut{index, -1}) != nil {
+			return o.writtenBy(ctx, index, last, path), true
 		}
 	}
-	return o.begun(after, path)
+	isLast := func(index int) bool {
+		if _, _, same := since(index); same || o.at(ctx, cut{index, -1}) == nil {
+			return false
+		}
+		_, _, same := since(index + 1)
+		return same
+	}
+	if index < 0 || !isLast(index) {
+		index = sort.Search(len(changes), func(index int) bool {
+			_, _, same := since(index + 1)
+			return same
+		})
+		if index == len(changes) || !isLast(index) {
+			return Place{}, false
+		}
+	}
+	object, way, _ := since(index + 1)
+	return o.writtenBy(ctx, index, object, way), true
+}
+
+// likely is the last change that looks as if it wrote the field, -1 when none does. To try that first
+// saves builds.
+func (o *Object) likely(last *yaml.Node, path []any) int {
+	if len(path) == 0 {
+		return -1
+	}
+	now := lookup(last, path)
+	key, _ := path[len(path)-1].(string)
+	for i, each := range slices.Backward(o.chain.changes) {
+		looks := false
+		switch strings.ToLower(each.field) {
+		case "images":
+			looks = key == "image" && strings.Contains(text(now), text(folded(each.node, "name")))
+		case "replicas", "namespace":
+			looks = key == each.field
+		case "nameprefix", "namesuffix":
+			looks = key == "name" && len(path) == 2
+		case "labels":
+			looks = child(folded(each.node, "pairs"), key) != nil
+		case "commonlabels", "commonannotations":
+			looks = child(each.node, key) != nil
+		case "configmapgenerator", "secretgenerator":
+			looks = datum(each.node, key) != nil
+		case "replacements":
+			looks = target(each.replacement, key) != each.replacement
+		default:
+			looks = each.patch != nil && each.patch.rewrites(last, path, nil, now)
+		}
+		if looks {
+			return i
+		}
+	}
+	return -1
 }
 
 // unwritten tells whether none of the changes has written the field, and where it was before them.

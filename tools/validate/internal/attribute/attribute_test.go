@@ -33,8 +33,8 @@ func TestWays(t *testing.T) {
 			object, fieldText, _ := strings.Cut(question, " ")
 			path, err := field.Parse(fieldText)
 			require.NoError(t, err)
-			root := t.TempDir()
-			want := write(t, root, archive)
+			want := unmark(t, archive)
+			root := unpack(t, archive)
 
 			dir := filepath.Join(root, "overlay")
 			rendered, err := overlay.Render(t.Context(), dir)
@@ -47,23 +47,32 @@ func TestWays(t *testing.T) {
 	}
 }
 
-// write unpacks a tree without its mark and returns where that was.
-func write(t *testing.T, root string, archive *txtar.Archive) attribute.Place {
+// unmark removes a tree's mark and returns where that was.
+func unmark(t *testing.T, archive *txtar.Archive) attribute.Place {
 	t.Helper()
 	var marked []attribute.Place
-	for _, file := range archive.Files {
-		text := string(file.Data)
-		before, after, found := strings.Cut(text, mark)
+	for i, file := range archive.Files {
+		before, after, found := strings.Cut(string(file.Data), mark)
 		if found {
 			line := before[strings.LastIndex(before, "\n")+1:]
 			marked = append(marked, attribute.Place{File: file.Name, Line: strings.Count(before, "\n") + 1, Column: utf8.RuneCountInString(line) + 1})
 		}
-		path := filepath.Join(root, file.Name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-		require.NoError(t, os.WriteFile(path, []byte(before+after), 0o600))
+		archive.Files[i].Data = []byte(before + after)
 	}
 	require.Len(t, marked, 1, "places that are marked")
 	return marked[0]
+}
+
+// unpack writes a tree to a directory of its own.
+func unpack(t testing.TB, archive *txtar.Archive) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, file := range archive.Files {
+		path := filepath.Join(root, file.Name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, file.Data, 0o600))
+	}
+	return root
 }
 
 // identify reads Kind/namespace/name or Kind/name.

@@ -53,9 +53,18 @@ func (o *Object) build(ctx context.Context, upTo cut) (*yaml.Node, error) {
 		if err != nil {
 			return nil, fmt.Errorf("writing %s: %w", c.leaf.path, err)
 		}
-		contents[c.leaf.path] = written
+		path, err := overlay.Absolute(c.leaf.path)
+		if err != nil {
+			return nil, fmt.Errorf("finding %s: %w", c.leaf.path, err)
+		}
+		contents[path] = written
 	}
-	built, err := overlay.RenderReplaced(ctx, o.overlay.dir, contents)
+	// What lies above has no change to make.
+	top := c.users[0]
+	if len(active) > 0 {
+		top = c.users[active[len(active)-1].level]
+	}
+	built, err := overlay.RenderReplaced(ctx, top.dir, contents)
 	if err != nil {
 		return nil, err
 	}

@@ -172,18 +172,12 @@ func directive(before, patch *yaml.Node, path []any) (*yaml.Node, int) {
 			return shown, depth
 		}
 		if name, ok := path[i].(string); ok {
-			if order, _ := entry(patch, "$deleteFromPrimitiveList/"+name); order != nil {
-				return order, len(path) + 1
-			}
 			if value := child(patch, name); value != nil && isNull(value) {
 				return value, len(path) + 1
 			}
 		}
 		way, all := translate(before, patch, path[i:i+1])
 		if !all {
-			if order := child(patch, "$retainKeys"); order != nil {
-				return order, len(path) + 1
-			}
 			return shown, depth
 		}
 		key, next := step(patch, way[0])

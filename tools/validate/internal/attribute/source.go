@@ -2,6 +2,7 @@ package attribute
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -12,7 +13,7 @@ import (
 
 // A source is YAML with the place where it stands: a file, or a text within one.
 type source struct {
-	file string
+	file string // absolute
 	text string
 	// inline is the scalar that holds the text, nil when the text is a whole file.
 	inline *yaml.Node
@@ -22,7 +23,7 @@ type source struct {
 
 // at is the place of one of the source's nodes.
 func (s *source) at(node *yaml.Node) Place {
-	place := Place{File: s.file, Line: node.Line, Column: node.Column}
+	place := Place{File: overlay.Relative(s.file), Line: node.Line, Column: node.Column}
 	switch {
 	case s.inline == nil:
 	case s.inline.Style&yaml.LiteralStyle != 0:
@@ -49,6 +50,22 @@ func (s *source) within(scalar *yaml.Node) *source {
 }
 
 func leading(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+var named = regexp.MustCompile(`\bname["']?\s*:\s*(["'\w.-]*)`)
+
+// mayHold tells from the text, without parsing it, whether an object of the kind may be in it that has
+// a part of the name, to which Kustomize adds.
+func (s *source) mayHold(id ID) bool {
+	if !strings.Contains(s.text, id.Kind) {
+		return false
+	}
+	for _, match := range named.FindAllStringSubmatch(s.text, -1) {
+		if strings.Contains(id.Name, strings.Trim(match[1], `"'`)) { // Also when it is written otherwise.
+			return true
+		}
+	}
+	return false
+}
 
 // documents parses the text as far as it goes. Aliases are replaced by what they stand for.
 func (s *source) documents() []*yaml.Node {
@@ -118,7 +135,7 @@ type file struct {
 	root      func() *yaml.Node
 }
 
-// read is the file at an absolute path, nil when it cannot be read.
+// read is the file at a path, nil when it cannot be read.
 func (f *files) read(path string) *file {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
@@ -131,7 +148,7 @@ func (f *files) read(path string) *file {
 		return nil
 	}
 	content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
-	from := &source{file: overlay.Relative(path), text: string(content)}
+	from := &source{file: path, text: string(content)}
 	read := &file{source: from}
 	read.manifests = sync.OnceValue(func() []manifest { return manifests(from) })
 	read.root = sync.OnceValue(func() *yaml.Node {

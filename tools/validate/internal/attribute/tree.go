@@ -1,6 +1,7 @@
 package attribute
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -47,11 +48,7 @@ func (t *Tracer) file(k *kustomization, name string) *file {
 	if name == "" || strings.Contains(name, "\n") {
 		return nil
 	}
-	path, err := overlay.Absolute(filepath.Join(k.dir, name))
-	if err != nil {
-		return nil
-	}
-	return t.files.read(path)
+	return t.files.read(filepath.Join(k.dir, name))
 }
 
 // A hop is an entry of `resources` or `components` that leads to another kustomization.
@@ -73,29 +70,29 @@ type leaf struct {
 
 var resourceFields = []string{"resources", "bases"}
 
-// leaves calls visit for what of the kind lies below a kustomization until that returns false.
-func (t *Tracer) leaves(k *kustomization, kind string, route []hop, visit func(leaf) bool) bool {
+// leaves calls visit for what below a kustomization is of the object's kind and, if wanted, may be of
+// its name, until that returns false.
+func (t *Tracer) leaves(k *kustomization, id ID, byName bool, route []hop, visit func(leaf) bool) bool {
 	if k == nil || len(route) > maxDepth {
 		return true
 	}
 	for _, field := range slices.Concat(resourceFields, []string{"components"}) {
 		for i, item := range k.items(field) {
-			path, err := overlay.Absolute(filepath.Join(k.dir, text(item)))
-			if err != nil || text(item) == "" {
+			path := join(k, item)
+			if info, err := os.Stat(path); err != nil || text(item) == "" {
 				continue
-			}
-			if overlay.KustomizationFile(path) != "" {
-				if !t.leaves(t.kustomization(path), kind, append(route[:len(route):len(route)], hop{k, field, i}), visit) {
+			} else if info.IsDir() {
+				if !t.leaves(t.kustomization(path), id, byName, append(route[:len(route):len(route)], hop{k, field, i}), visit) {
 					return false
 				}
 				continue
 			}
 			read := t.files.read(path)
-			if read == nil || !strings.Contains(read.source.text, kind) {
+			if read == nil || byName && !read.source.mayHold(id) {
 				continue
 			}
 			for _, found := range read.manifests() {
-				if found.kind == kind && !visit(leaf{route, k, field, i, path, found}) {
+				if found.kind == id.Kind && !visit(leaf{route, k, field, i, path, found}) {
 					return false
 				}
 			}
@@ -104,17 +101,17 @@ func (t *Tracer) leaves(k *kustomization, kind string, route []hop, visit func(l
 	for _, generator := range generatorFields {
 		for i, item := range k.items(generator.field) {
 			behavior := strings.ToLower(text(folded(item, "behavior")))
-			if kind != generator.kind || behavior == "merge" || behavior == "replace" {
+			if id.Kind != generator.kind || behavior == "merge" || behavior == "replace" {
 				continue
 			}
-			made := manifest{k.source, item, kind, text(folded(item, "namespace")), text(folded(item, "name"))}
+			made := manifest{k.source, item, id.Kind, text(folded(item, "namespace")), text(folded(item, "name"))}
 			if !visit(leaf{route, k, generator.field, i, "", made}) {
 				return false
 			}
 		}
 	}
 	for i, item := range k.items("generators") {
-		if !visit(leaf{route, k, "generators", i, "", manifest{source: k.source, node: item, kind: kind}}) {
+		if !visit(leaf{route, k, "generators", i, "", manifest{source: k.source, node: item, kind: id.Kind}}) {
 			return false
 		}
 	}
@@ -149,7 +146,7 @@ type patch struct {
 // chain lists all that may change a leaf's object, in the order in which Kustomize applies it, and
 // every name that the object bears on the way.
 func (t *Tracer) chain(from leaf) *chain {
-	c := &chain{tracer: t, leaf: from, names: []string{from.name}}
+	c := &chain{tracer: t, leaf: from, names: []string{from.name}, users: make([]*kustomization, 1)}
 	route := append(from.route[:len(from.route):len(from.route)], hop{from.at, from.field, from.index})
 	for i := len(route) - 1; i >= 0; i-- {
 		at := route[i]
@@ -161,8 +158,9 @@ func (t *Tracer) chain(from leaf) *chain {
 		c.generators(at.from)
 		c.components(at.from, first, 0)
 		c.transformers(at.from)
-		if !inComponent {
-			c.level++
+		c.users[len(c.users)-1] = at.from
+		if i > 0 && !inComponent {
+			c.users = append(c.users, nil)
 		}
 	}
 	return c
@@ -174,11 +172,11 @@ type chain struct {
 	names   []string
 	changes []change
 	used    []*kustomization // components
-	level   int
+	users   []*kustomization // by level
 }
 
 func (c *chain) add(in *kustomization, field string, index int, node *yaml.Node) *change {
-	c.changes = append(c.changes, change{in: in, field: field, index: index, node: node, level: c.level})
+	c.changes = append(c.changes, change{in: in, field: field, index: index, node: node, level: len(c.users) - 1})
 	return &c.changes[len(c.changes)-1]
 }
 

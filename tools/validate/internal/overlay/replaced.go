@@ -19,8 +19,8 @@ func RenderReplaced(ctx context.Context, dir string, contents map[string][]byte)
 	return built.Resources(), nil
 }
 
-// ReadFile reads a file of the tree with the care that Render takes.
-func ReadFile(path string) ([]byte, error) { return newGuardedFS().ReadFile(path) }
+// ReadFile reads a file of a tree that has been rendered.
+func ReadFile(path string) ([]byte, error) { return newGuardedFS().readSane(path) }
 
 // KustomizationFile is the path of dir's kustomization, empty when there is none.
 func KustomizationFile(dir string) string { return kustomizationFile(dir) }

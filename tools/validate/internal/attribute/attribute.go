@@ -320,7 +320,7 @@ func unwritten(before, after *yaml.Node, path []any, changes []change) ([]any, b
 // rewrites tells whether a patch writes a field anew to what it was, or a larger one as a whole.
 func (p *patch) rewrites(after *yaml.Node, path []any, old, now *yaml.Node) bool {
 	for _, operation := range p.operations {
-		if writes(operation, path) && (now.Kind == yaml.ScalarNode || !equal(old, now)) {
+		if writes(operation, path) && !inserts(operation, path) && (now.Kind == yaml.ScalarNode || !equal(old, now)) {
 			return true
 		}
 	}

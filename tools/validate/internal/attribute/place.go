@@ -115,6 +115,16 @@ func writes(operation *yaml.Node, path []any) bool {
 	return true
 }
 
+// inserts tells whether an operation that writes the field does so with a new item of a list.
+func inserts(operation *yaml.Node, path []any) bool {
+	steps := pointer(operation)
+	if len(steps) == 0 || text(child(operation, "op")) == "replace" {
+		return false
+	}
+	_, item := path[len(steps)-1].(int)
+	return item
+}
+
 // operand is what an operation writes to the field: its value or the part of that.
 func operand(operation *yaml.Node, path []any) *yaml.Node {
 	value := child(operation, "value")

@@ -28,11 +28,14 @@ func (t *Tracer) kustomization(dir string) *kustomization {
 	if err != nil {
 		return nil
 	}
+	if dir, err = overlay.Absolute(dir); err != nil {
+		return nil
+	}
 	read := t.files.read(path)
 	if read == nil || read.root() == nil || read.root().Kind != yaml.MappingNode {
 		return nil
 	}
-	return &kustomization{filepath.Dir(path), path, read.source, read.root()}
+	return &kustomization{dir, path, read.source, read.root()}
 }
 
 // items are the entries of a list.

@@ -33,33 +33,31 @@ type breach struct {
 }
 
 // ways are the ways in which Kustomize can make the same change. Each returns the directory of an
-// overlay that has it, in a copy of the repository.
-var ways = map[string]func(t *testing.T, root string, b breach) string{
-	"base": func(t *testing.T, root string, b breach) string {
-		rewrite(t, root, b, func(documents []map[string]any) []map[string]any { return documents })
-		return "overlays/minikube"
+// overlay that has it, in a copy of the repository, and the file to which the change was written.
+var ways = map[string]func(t *testing.T, root string, b breach) (dir, file string){
+	"base": func(t *testing.T, root string, b breach) (dir, file string) {
+		return "overlays/minikube", rewrite(t, root, b, func(documents []map[string]any) []map[string]any { return documents })
 	},
-	"list": func(t *testing.T, root string, b breach) string {
-		rewrite(t, root, b, func(documents []map[string]any) []map[string]any {
+	"list": func(t *testing.T, root string, b breach) (dir, file string) {
+		return "overlays/minikube", rewrite(t, root, b, func(documents []map[string]any) []map[string]any {
 			return []map[string]any{{"apiVersion": "v1", "kind": "List", "items": documents}}
 		})
-		return "overlays/minikube"
 	},
-	"strategic merge patch": func(t *testing.T, root string, b breach) string {
+	"strategic merge patch": func(t *testing.T, root string, b breach) (dir, file string) {
 		writeYAML(t, filepath.Join(root, "overlays/mutant/kustomization.yaml"), map[string]any{
 			"resources": []any{"../minikube"},
 			"patches":   []any{map[string]any{"patch": text(t, b.mergePatch())}},
 		})
-		return "overlays/mutant"
+		return "overlays/mutant", "overlays/mutant/kustomization.yaml"
 	},
-	"JSON6902 patch": func(t *testing.T, root string, b breach) string {
+	"JSON6902 patch": func(t *testing.T, root string, b breach) (dir, file string) {
 		writeYAML(t, filepath.Join(root, "overlays/mutant/kustomization.yaml"), map[string]any{
 			"resources": []any{"../minikube"},
 			"patches":   []any{map[string]any{"patch": text(t, b.json), "target": b.target()}},
 		})
-		return "overlays/mutant"
+		return "overlays/mutant", "overlays/mutant/kustomization.yaml"
 	},
-	"component": func(t *testing.T, root string, b breach) string {
+	"component": func(t *testing.T, root string, b breach) (dir, file string) {
 		writeYAML(t, filepath.Join(root, "overlays/mutant/kustomization.yaml"), map[string]any{
 			"resources":  []any{"../minikube"},
 			"components": []any{"../../base/mutation"},
@@ -70,7 +68,7 @@ var ways = map[string]func(t *testing.T, root string, b breach) string{
 			"kind":       "Component",
 			"patches":    []any{map[string]any{"path": "patch.yaml"}},
 		})
-		return "overlays/mutant"
+		return "overlays/mutant", "base/mutation/patch.yaml"
 	},
 }
 
@@ -92,7 +90,7 @@ func (b breach) target() map[string]any {
 
 // TestMainPromises breaks the three promises that the repository is about, on every object that keeps
 // them and in every way in which Kustomize can change it, and expects the overlay, the object, the
-// field and the object's base file to be named.
+// field and the place of the change to be named.
 func TestMainPromises(t *testing.T) {
 	schemas, err := schema.Load()
 	require.NoError(t, err)
@@ -104,14 +102,13 @@ func TestMainPromises(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %s/%s", b.object, b.policy, way), func(t *testing.T) {
 				t.Parallel()
 				root := copyRepository(t)
-				source := sourceOf(t, root, b.object)
-				dir := apply(t, root, b)
+				dir, source := apply(t, root, b)
 				code, result := validate(t, root, dir)
 				require.Equal(t, cli.ExitViolations, code)
 				require.Len(t, result.Overlays, 1)
 				require.Equal(t, filepath.Join(root, dir), result.Overlays[0].Name)
 				require.True(t, slices.ContainsFunc(result.Findings, func(f report.Finding) bool {
-					return f.Policy == b.policy && f.Object == b.object.String() && b.field.MatchString(f.Field) && strings.HasSuffix(f.File, source)
+					return f.Policy == b.policy && f.Object == b.object.String() && b.field.MatchString(f.Field) && strings.HasSuffix(f.File, source) && f.Line > 0 && f.Column > 0
 				}), "want %s on %s %s from %s, got %+v", b.policy, b.object, b.field, source, result.Findings)
 			})
 		}
@@ -203,10 +200,11 @@ func sourceOf(t *testing.T, root string, object *manifest.Object) string {
 }
 
 // rewrite makes the change in the base file itself and writes the file's documents as arrange wants
-// them.
-func rewrite(t *testing.T, root string, b breach, arrange func([]map[string]any) []map[string]any) {
+// them. It returns the file.
+func rewrite(t *testing.T, root string, b breach, arrange func([]map[string]any) []map[string]any) string {
 	t.Helper()
-	file := filepath.Join(root, sourceOf(t, root, b.object))
+	source := sourceOf(t, root, b.object)
+	file := filepath.Join(root, source)
 	documents := yamltest.Documents(t, file)
 	for _, document := range documents {
 		if manifest.New(document).Name == b.object.Name {
@@ -218,6 +216,7 @@ func rewrite(t *testing.T, root string, b breach, arrange func([]map[string]any)
 		out.WriteString("---\n" + text(t, document))
 	}
 	require.NoError(t, os.WriteFile(file, out.Bytes(), 0o600))
+	return source
 }
 
 func writeYAML(t *testing.T, file string, value any) {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ft-services/ft-services/tools/validate/internal/attribute"
 	"github.com/ft-services/ft-services/tools/validate/internal/field"
 	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
 	"github.com/ft-services/ft-services/tools/validate/internal/overlay"
@@ -48,13 +49,14 @@ func Stages() []string { return []string{"render", "decode", "evaluate", "trace"
 func (c *Checker) Run(ctx context.Context, dirs []string) *report.Report {
 	overlay.Warm()
 	policies := c.Policies.Select(c.Selection.Has)
+	tracer := attribute.New()
 	outcomes := make([]outcome, len(dirs))
 	var group errgroup.Group
 	group.SetLimit(cmp.Or(c.Jobs, runtime.GOMAXPROCS(0)))
 	for i, dir := range dirs {
 		group.Go(func() error {
 			outcomes[i].report = report.Overlay{Name: dir}
-			if err := c.checkOne(ctx, policies, &outcomes[i]); err != nil {
+			if err := c.checkOne(ctx, policies, tracer, &outcomes[i]); err != nil {
 				outcomes[i].fail(err)
 			}
 			return nil
@@ -98,7 +100,7 @@ func (o *outcome) fail(err error) {
 	o.report.Error += err.Error()
 }
 
-func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, outcome *outcome) error {
+func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *attribute.Tracer, outcome *outcome) error {
 	name := outcome.report.Name
 	stop := c.Stats.Stage("render")
 	rendered, err := overlay.Render(ctx, name)
@@ -152,21 +154,23 @@ func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, outcome *o
 		return nil
 	}
 	stop = c.Stats.Stage("trace")
-	sources, err := rendered.Sources(ctx)
-	stop()
-	if err != nil {
-		sources = make([]string, len(objects)) // The findings stand without it.
-	}
+	defer stop()
 	slices.SortStableFunc(found, func(a, b located) int { return a.object - b.object })
+	traced := tracer.Overlay(name, resources)
 	for i := range found {
 		item := &found[i]
-		item.finding.Object = objects[item.object].String()
+		object := objects[item.object]
+		item.finding.Object = object.String()
 		item.finding.Field = field.Format(item.path)
-		item.finding.Container = manifest.Container(objects[item.object].Value, item.path)
-		item.finding.File = sources[item.object]
+		item.finding.Container = manifest.Container(object.Value, item.path)
+		place := traced.Place(ctx, attribute.ID{Kind: object.Kind, Namespace: object.Namespace, Name: object.Name}, item.path)
+		item.finding.File, item.finding.Line, item.finding.Column = place.File, place.Line, place.Column
 	}
 	outcome.found = found
-	return err
+	if ctx.Err() != nil {
+		return fmt.Errorf("tracing %s: %w", name, context.Cause(ctx)) // The findings stand without their lines.
+	}
+	return nil
 }
 
 // located is a finding, the index of its object and the field in it.

@@ -63,7 +63,7 @@ func TestRunKeepsTheOrder(t *testing.T) {
 		dir := dirs[2*i+1]
 		assert.Equal(t, "services/no_nodeport", finding.Policy)
 		assert.Equal(t, "Service/apps/web", finding.Object)
-		assert.Equal(t, filepath.Join(dir, "service.yaml"), finding.File)
+		assert.Equal(t, filepath.Join(dir, "kustomization.yaml")+":5:44", finding.Position())
 		assert.Equal(t, []string{dir}, finding.Overlays)
 	}
 }
@@ -72,18 +72,23 @@ func TestRunKeepsTheOrder(t *testing.T) {
 func TestTheOrderIsTheSameHoweverManyRunAtOnce(t *testing.T) {
 	root := t.TempDir()
 	require.NoError(t, os.CopyFS(filepath.Join(root, "base"), os.DirFS("../../testdata/tree/overlays/good")))
-	var dirs []string
-	for i := range 12 {
-		dir := filepath.Join(root, fmt.Sprint(i))
+	overlayOf := func(name, content string) string {
+		dir := filepath.Join(root, name)
 		require.NoError(t, os.Mkdir(dir, 0o700))
-		patch := []string{"/spec/type, value: NodePort", "/spec/ports/0/prt, value: 1", "/spec/tpye, value: NodePort"}[i%3]
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(`resources: [../base]
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(content), 0o600))
+		return dir
+	}
+	for i, patch := range []string{"/spec/type, value: NodePort", "/spec/ports/0/prt, value: 1", "/spec/tpye, value: NodePort"} {
+		overlayOf(fmt.Sprintf("patched-%d", i), `resources: [../base]
 patches:
   - target: {kind: Service}
     patch: |
       - {op: add, path: `+patch+`}
-`), 0o600))
-		dirs = append(dirs, dir)
+`)
+	}
+	var dirs []string
+	for i := range 12 {
+		dirs = append(dirs, overlayOf(fmt.Sprint(i), fmt.Sprintf("resources: [../patched-%d]\n", i%3)))
 	}
 	dirs = append(dirs, filepath.Join(root, "none"))
 	written := map[string]string{}

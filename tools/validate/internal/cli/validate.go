@@ -25,7 +25,8 @@ import (
 )
 
 const usage = `Renders Kustomize overlays and checks every object against its type and against Rego policies.
-Works offline; checking changes nothing.
+Works offline; checking changes nothing. A finding names the file, line and column where the value was
+written: base, patch, component, generator or another entry of a kustomization.
 
 Usage:
   validate [flags] [overlay…]   check overlays; without one, all that lie below overlays/

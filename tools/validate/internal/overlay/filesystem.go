@@ -36,6 +36,20 @@ func (g *guardedFS) ReadFile(path string) ([]byte, error) {
 	if content, ok := g.replace[path]; ok {
 		return content, nil
 	}
+	content, err := g.readSane(path)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path)) {
+		if err := refuseRemote(path, content); err != nil {
+			return nil, err
+		}
+	}
+	return content, nil
+}
+
+// readSane reads a file of sane size without aliases that do not end.
+func (g *guardedFS) readSane(path string) ([]byte, error) {
 	if info, err := os.Stat(path); err == nil {
 		if !info.IsDir() && !info.Mode().IsRegular() {
 			return nil, &inputError{path, 0, "is not a regular file"}
@@ -50,11 +64,6 @@ func (g *guardedFS) ReadFile(path string) ([]byte, error) {
 	}
 	if err := refuseAliases(path, content); err != nil {
 		return nil, err
-	}
-	if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path)) {
-		if err := refuseRemote(path, content); err != nil {
-			return nil, err
-		}
 	}
 	return content, nil
 }

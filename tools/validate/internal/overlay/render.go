@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -13,7 +12,6 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
-	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
 // Rendered is an overlay after its build.
@@ -91,55 +89,6 @@ func (r *Rendered) YAML() ([]byte, error) {
 		return nil, fmt.Errorf("writing %s as YAML: %w", r.Dir, err)
 	}
 	return text, nil
-}
-
-// Sources returns, for each of Resources, the file that the object comes from: the base's file, or
-// the kustomization whose generator made it; relative to the working directory where that can be
-// said, and empty where a patch has replaced all annotations, Kustomize's own among them. It builds the overlay a second time with Kustomize's origin annotations, which is slow, so
-// ask only when there is something to report.
-func (r *Rendered) Sources(ctx context.Context) ([]string, error) {
-	file, err := absolutePath(kustomizationFile(r.Dir))
-	if err != nil {
-		return nil, fmt.Errorf("tracing %s: %w", r.Dir, explainPath(err))
-	}
-	fsys := newGuardedFS()
-	content, err := fsys.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("tracing %s: %w", r.Dir, err)
-	}
-	kustomization, err := yaml.Parse(string(content))
-	if err != nil {
-		return nil, fmt.Errorf("tracing %s: %w", r.Dir, err)
-	}
-	if err := kustomization.PipeE(yaml.SetField("buildMetadata", yaml.NewListRNode(types.OriginAnnotations))); err != nil {
-		return nil, fmt.Errorf("tracing %s: %w", r.Dir, err)
-	}
-	fsys.replace[file] = []byte(kustomization.MustString())
-
-	traced, err := build(ctx, fsys, r.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("tracing %s: %s", r.Dir, simplify(err))
-	}
-	if traced.Size() != r.resources.Size() {
-		return nil, fmt.Errorf("tracing %s: the second build has %d objects, the first had %d", r.Dir, traced.Size(), r.resources.Size())
-	}
-	sources := make([]string, traced.Size())
-	for i, object := range traced.Resources() {
-		origin, err := object.GetOrigin()
-		if err != nil || origin == nil {
-			continue
-		}
-		path := origin.Path
-		if path == "" {
-			// To an object without an origin, a transformer adds itself as one; but it made nothing.
-			if !strings.HasSuffix(origin.ConfiguredBy.Kind, "Generator") {
-				continue
-			}
-			path = origin.ConfiguredIn
-		}
-		sources[i] = relative(filepath.Join(filepath.Dir(file), path))
-	}
-	return sources, nil
 }
 
 // relative shortens an absolute path to one from the working directory, when it lies below that.

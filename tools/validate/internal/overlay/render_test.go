@@ -104,24 +104,3 @@ transformers:
 	_, err := overlay.Render(t.Context(), root)
 	require.ErrorContains(t, err, "leads back to its own anchor")
 }
-
-func TestSourcesThatAreLost(t *testing.T) {
-	root := write(t, map[string]string{
-		"kustomization.yaml": "resources: [service.yaml, other.yaml]\nconfigMapGenerator: [{name: made, literals: [a=b]}]\ngeneratorOptions: {disableNameSuffixHash: true}\npatches:\n  - target: {name: web}\n    patch: |\n      - {op: add, path: /metadata/annotations, value: {a: b}}\n",
-		"service.yaml":       service,
-		"other.yaml":         strings.Replace(service, "web", "other", 1),
-	})
-	rendered, err := overlay.Render(t.Context(), root)
-	require.NoError(t, err)
-	sources, err := rendered.Sources(t.Context())
-	require.NoError(t, err)
-	got := map[string]string{}
-	for i, resource := range rendered.Resources() {
-		got[resource.GetName()] = sources[i]
-	}
-	assert.Equal(t, map[string]string{
-		"web":   "",
-		"other": filepath.Join(root, "other.yaml"),
-		"made":  filepath.Join(root, "kustomization.yaml"),
-	}, got)
-}

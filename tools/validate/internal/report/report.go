@@ -47,8 +47,8 @@ type Finding struct {
 	Field     string `json:"field"`               // for example spec.ports[0].nodePort
 	Value     any    `json:"value,omitempty"`
 	Message   string `json:"message"`
-	// File is where the object comes from; empty when it is not known. Line and Column are counted from
-	// 1, and 0 when they are not known.
+	// File is where the field was written, or what removed it; empty when it is not known. Line and
+	// Column are counted from 1, and 0 when they are not known.
 	File        string   `json:"file"`
 	Line        int      `json:"line,omitempty"`
 	Column      int      `json:"column,omitempty"`

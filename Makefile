@@ -6,7 +6,7 @@ SHELL := /bin/bash
 # Building images and running them needs root.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH" "MIRROR=$$MIRROR")
 # Not `go run`: a SIGTERM would end that alone, and the build would go on.
-BUILDER := $(SUDO) go build -buildvcs=false -o out/bin/images ./tools/images && exec $(SUDO) out/bin/images
+BUILDER := go build -buildvcs=false -o out/bin/images ./tools/images && exec $(SUDO) out/bin/images
 
 # What `make images` and `make test-images` use besides Go, on Debian and Ubuntu. Docker's own packages
 # bring a runc, and conflict with the distribution's.
@@ -14,14 +14,22 @@ IMAGE_PACKAGES := buildah debian-archive-keyring gpg libdistro-info-perl mmdebst
 TEST_PACKAGES := iproute2 $(if $(shell command -v runc),,runc)
 # What the node of `make up` takes from the distribution, and the clients of `make e2e`.
 NODE_PACKAGES := $(if $(shell command -v containerd),,containerd) containernetworking-plugins conntrack etcd-server iptables mount nftables util-linux
-CLIENT_PACKAGES := $(if $(shell command -v chromium google-chrome chromium-browser),,chromium) curl lftp
-CLUSTER := go build -buildvcs=false -o out/bin/cluster ./tools/cluster && exec $(SUDO) out/bin/cluster
+# Ubuntu has no package of a browser: there it is Chrome, installed by hand.
+CLIENT_PACKAGES := curl lftp $(if $(shell command -v chromium google-chrome chromium-browser; grep -x ID=ubuntu /etc/os-release),,chromium)
 
-# What must be there for `make up`; minikube brings its own node.
+# Which cluster: local, minikube, or auto, which is minikube where that is installed.
+PROVIDER ?= auto
+BUILD_CLUSTER := go build -buildvcs=false -o out/bin/cluster ./tools/cluster
+
+# What must be there for `make up`. minikube brings its own node, and does not want root.
 NEEDED := buildah mmdebstrap runc skopeo /usr/share/keyrings/debian-archive-keyring.gpg
-ifeq ($(shell command -v minikube),)
+ifeq ($(or $(filter minikube,$(PROVIDER)),$(if $(filter auto,$(PROVIDER)),$(shell command -v minikube))),)
 NEEDED += containerd conntrack etcd ip iptables nft /usr/lib/cni/bridge
+CLUSTER_SUDO := $(SUDO)
 endif
+CLUSTER := $(BUILD_CLUSTER) && exec $(CLUSTER_SUDO) out/bin/cluster --provider=$(PROVIDER)
+# Installs the packages if one of the arguments, programs and files, is not there.
+NEED = @for needed in $(1); do PATH="$$PATH:/usr/sbin:/sbin" command -v "$$needed" >/dev/null || [ -e "$$needed" ] || { $(MAKE) deps; break; }; done
 
 .PHONY: help
 help: ## this list
@@ -34,8 +42,8 @@ deps: ## install the Debian packages that the other commands need
 	  $(IMAGE_PACKAGES) $(TEST_PACKAGES) $(NODE_PACKAGES) $(CLIENT_PACKAGES)
 
 .PHONY: up
-up: ## one command, the running stack: install what is missing, build, boot, deploy, wait
-	@for needed in $(NEEDED); do PATH="$$PATH:/usr/sbin:/sbin" command -v "$$needed" >/dev/null || [ -e "$$needed" ] || { $(MAKE) deps; break; }; done
+up: ## one command, the running stack: install what is missing, build, boot, deploy, wait (PROVIDER=local)
+	$(call NEED,$(NEEDED))
 	$(BUILDER) build
 	$(CLUSTER) up
 
@@ -49,9 +57,10 @@ test: ## everything that needs no image and no cluster
 
 .PHONY: e2e
 e2e: ## every requirement, on the stack that `up` has started (RUN='R8|G5': only these)
-	go build -buildvcs=false -o out/bin/cluster ./tools/cluster
-	cd tools/e2e && CGO_ENABLED=0 go build -buildvcs=false -ldflags='-s -w' -o ../../out/e2e/probe ./probe
-	cd tools/e2e && $(SUDO) go test -count=1 -v -timeout 45m -exec "$(CURDIR)/out/bin/cluster client" -run 'TestAcceptance$(if $(RUN),/($(RUN)))' .
+	$(call NEED,curl lftp)
+	$(BUILD_CLUSTER)
+	cd tools/e2e && CGO_ENABLED=0 go build -buildvcs=false -ldflags='-s -w' -o ../../out/bin/probe ./probe
+	cd tools/e2e && $(CLUSTER_SUDO) go test -count=1 -v -timeout 45m -exec "$(CURDIR)/out/bin/cluster --provider=$(PROVIDER) client" -run 'TestAcceptance$(if $(RUN),/($(RUN)))' .
 
 .PHONY: down
 down: ## remove the cluster and all that it left on this machine
@@ -77,6 +86,11 @@ lock: ## build every image anew with today's packages, and write images/lock.yam
 test-images: ## run every image for real, with the configuration of base/, and look into its layers
 	$(SUDO) go test -tags imagetest -count=1 -v -run TestBuiltImages ./tools/images/internal/layers
 	$(SUDO) go test -tags imagetest -count=1 -timeout 30m -parallel 8 -v ./tools/images/internal/imagetest
+
+# What a killed test-cluster leaves.
+.PHONY: down-lifecycle
+down-lifecycle:
+	$(BUILD_CLUSTER) && exec $(SUDO) out/bin/cluster --provider=local --name=lifecycle --state=out/lifecycle down
 
 .PHONY: load-minikube
 load-minikube: ## bring the images into the minikube cluster

@@ -4,10 +4,12 @@ package main_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -22,8 +24,12 @@ import (
 // machine is a cluster of a name of its own on this machine, and the program that runs it.
 type machine struct {
 	*testing.T
+	ctx                  context.Context
 	program, name, state string
 }
+
+// Context ends when somebody interrupts the test: what is running fails, and the cluster is taken down.
+func (m *machine) Context() context.Context { return m.ctx }
 
 // TestLifecycle boots real clusters: as root, on a machine where `make deps` has run. Clusters of other names are not
 // touched.
@@ -36,7 +42,12 @@ func TestLifecycle(t *testing.T) {
 	// Folders that the node mounts over may be there already, from other programs.
 	before := existing(hidden)
 
-	m := &machine{T: t, program: program, name: "lifecycle", state: filepath.Join(folder, "state")}
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A folder that `make down-lifecycle` knows, for when even that does not happen.
+	state, err := filepath.Abs("../../out/lifecycle")
+	require.NoError(t, err)
+	m := &machine{T: t, ctx: ctx, program: program, name: "lifecycle", state: state}
 	t.Cleanup(func() { _, _ = exec.Command(program, m.args("down")...).CombinedOutput() })
 	for _, step := range []struct {
 		name string
@@ -250,6 +261,10 @@ func (m *machine) upKilled() {
 		cmd := m.startUp(until, 100*time.Millisecond)
 		require.NoError(m, syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL))
 		require.Error(m, cmd.Wait())
+		if until != "started kubelet" { // which is the last
+			code, output := m.run("status")
+			assert.Equal(m, 1, code, "half booted is not booted: %s", output)
+		}
 		m.up()
 		assert.Contains(m, m.succeeds("kubectl", "get", "nodes"), " Ready ", "killed after %q", until)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/ft-services/ft-services/tools/e2e/internal/report"
 	"github.com/ft-services/ft-services/tools/e2e/internal/stack"
@@ -27,7 +28,7 @@ import (
 var (
 	// Not the names of flags that go test has itself.
 	overlay = flag.String("deployed", "overlays/minikube", "the deployed `overlay`, relative to the repository")
-	output  = flag.String("results", "../../out/e2e", "`folder` of the report, the screenshots and the probe")
+	output  = flag.String("results", "../../out/e2e", "`folder` of the report and the screenshots")
 )
 
 // check proves one or more requirements.
@@ -100,7 +101,7 @@ func TestAcceptance(t *testing.T) {
 	var image string
 	b.image = func() (string, error) {
 		if image == "" {
-			image, err = standin.Image(context.WithoutCancel(ctx), s, filepath.Join(folder, "probe"), folder)
+			image, err = standin.Image(context.WithoutCancel(ctx), s, filepath.Join(s.Repository, "out", "bin", "probe"), folder)
 		}
 		return image, err
 	}
@@ -191,6 +192,33 @@ func (t *test) secret(name, key string) string {
 func (t *test) waitReady(bound time.Duration, services ...string) {
 	t.Helper()
 	require.NoError(t, t.stack.WaitReady(t.Context(), bound, services...))
+}
+
+// waitAllReady waits for every pod of the stack, those of no public service too, and returns them; only one whose image
+// is not in the cluster is left out.
+func (t *test) waitAllReady(bound time.Duration, running []string) []corev1.Pod {
+	t.Helper()
+	t.waitReady(bound, running...)
+	var ready []corev1.Pod
+	require.NoError(t, stack.Until(t.Context(), "all pods to be Ready", bound, 500*time.Millisecond, func(ctx context.Context) error {
+		pods, err := t.stack.AllPods(ctx)
+		if err != nil {
+			return err
+		}
+		ready = nil
+		for _, pod := range pods {
+			name := pod.Labels[stack.NameLabel]
+			if slices.Contains(stack.Services, name) && !slices.Contains(running, name) {
+				continue
+			}
+			if !stack.PodReady(&pod) {
+				return fmt.Errorf("pod %s is not Ready", pod.Name)
+			}
+			ready = append(ready, pod)
+		}
+		return nil
+	}))
+	return ready
 }
 
 // eventually repeats a condition until nothing in it fails any more.

@@ -25,12 +25,10 @@ func replaceAll(t *test) {
 		err := t.stack.Client.CoreV1().Pods(namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{})
 		require.NoError(t, err)
 	}
-	t.waitReady(3*time.Minute, running...)
+	pods := t.waitAllReady(3*time.Minute, running)
 	t.report.Measure("Start-up", "all pods replaced at once, to all Ready", seconds(time.Since(begun)))
-	for _, pod := range t.allPods() {
-		if pod.DeletionTimestamp == nil {
-			assert.Zero(t, stack.Restarts(&pod), "restarts of pod %s", pod.Name)
-		}
+	for _, pod := range pods {
+		assert.Zero(t, stack.Restarts(&pod), "restarts of pod %s", pod.Name)
 	}
 }
 

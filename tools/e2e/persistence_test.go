@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"k8s.io/apimachinery/pkg/types"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/ft-services/ft-services/tools/e2e/internal/ask"
 	"github.com/ft-services/ft-services/tools/e2e/internal/stack"
@@ -27,37 +27,46 @@ import (
 func persistenceChecks() []check {
 	return []check{
 		{"R12 G9", "all data is there after every pod was deleted", func(t *test) {
-			t.persists("all pods deleted", true, deletePods)
+			t.persists("all pods deleted", deletePods, stack.Services...)
 		}},
 		{"R12 G9", "all data is there after a rollout restart", func(t *test) {
-			t.persists("rollout restart", true, restartRollouts)
+			t.persists("rollout restart", restartRollouts, stack.Services...)
 		}},
 		{"R12 G9", "all data is there after Deployments were deleted and applied again", func(t *test) {
-			t.persists("stateful Deployments deleted and applied again", true, applyDeployments)
+			t.persists("stateful Deployments deleted and applied again", applyDeployments, stateful...)
 		}},
 		{"R12 G9", "all data is there after the node was restarted", func(t *test) {
 			if len(t.stack.Tool) == 0 {
 				t.skip("no tools/cluster for this cluster")
 			}
-			t.persists("node restarted", false, restartNode)
+			t.persists("node restarted", restartNode)
 		}},
 	}
 }
 
-// persists writes to everything that keeps data, disturbs, and finds it all again. Where pods are new, none of their
-// containers may have crashed on its way, even if an old pod still had its volume.
-func (t *test) persists(what string, newPods bool, disturb func(*test)) {
+// stateful are the services that keep something.
+var stateful = []string{"mysql", "influxdb", "ftps", "wordpress", "grafana"}
+
+// persists writes to everything that keeps data, disturbs, and finds it all again. The named services have new pods
+// then, none of whose containers may have crashed on its way, even if an old pod still had its volume; where none is
+// named, every pod is the same but its containers have been started anew.
+func (t *test) persists(what string, disturb func(*test), replaced ...string) {
 	t.waitReady(2 * time.Minute)
 	running := t.running()
 	k := t.keep(slices.Contains(running, "grafana"))
+	defer k.tidy(t)
 	k.verify(t)
 
-	before := map[string]types.UID{}
-	for _, service := range running {
-		pod, err := t.stack.Pod(t.Context(), service)
-		require.NoError(t, err)
-		before[service] = pod.UID
+	pods := func() map[string]*corev1.Pod {
+		found := map[string]*corev1.Pod{}
+		for _, service := range running {
+			pod, err := t.stack.Pod(t.Context(), service)
+			require.NoError(t, err)
+			found[service] = pod
+		}
+		return found
 	}
+	before := pods()
 	begun := time.Now()
 	disturb(t)
 	t.waitReady(3*time.Minute, running...)
@@ -67,10 +76,17 @@ func (t *test) persists(what string, newPods bool, disturb func(*test)) {
 		}))
 	}
 	t.report.Measure("Recovery", what, seconds(time.Since(begun)))
-	for _, service := range running {
-		pod, err := t.stack.Pod(t.Context(), service)
-		require.NoError(t, err)
-		if newPods && pod.UID != before[service] {
+	for service, pod := range pods() {
+		switch {
+		case len(replaced) == 0:
+			assert.Equal(t, before[service].UID, pod.UID, "the pod of %s", service)
+			for _, status := range pod.Status.ContainerStatuses {
+				require.NotNil(t, status.State.Running, "%s/%s", service, status.Name)
+				// The API server's times are whole seconds.
+				assert.False(t, status.State.Running.StartedAt.Time.Before(begun.Truncate(time.Second)), "%s/%s was not started anew", service, status.Name)
+			}
+		case slices.Contains(replaced, service):
+			assert.NotEqual(t, before[service].UID, pod.UID, "the pod of %s", service)
 			assert.Zero(t, stack.Restarts(pod), "restarts of the new pod of %s", service)
 		}
 	}
@@ -93,7 +109,7 @@ func restartRollouts(t *test) {
 
 // applyDeployments does both at once, as people type it: the old pods still end.
 func applyDeployments(t *test) {
-	t.kubectl("delete", "deployment", "mysql", "influxdb", "ftps", "wordpress")
+	t.kubectl(append([]string{"delete", "deployment"}, stateful...)...)
 	t.kubectl("apply", "--kustomize="+t.stack.Overlay)
 }
 

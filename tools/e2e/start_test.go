@@ -27,11 +27,9 @@ func startChecks() []check {
 // startedWithoutRestart is about the pods that are there. On a cluster that was just made that is the first start; an
 // earlier run of these checks has left fresh pods behind.
 func startedWithoutRestart(t *test) {
-	t.running()
-	t.waitReady(2 * time.Minute)
-	pods, err := t.stack.AllPods(t.Context())
-	require.NoError(t, err)
-	require.GreaterOrEqual(t, len(pods), len(stack.Services)+2)
+	running := t.running()
+	pods := t.waitAllReady(2*time.Minute, running)
+	require.GreaterOrEqual(t, len(pods), len(running)+2, "credentials and telegraf-node too")
 	namespace, err := t.stack.Client.CoreV1().Namespaces().Get(t.Context(), stack.Namespace, metav1.GetOptions{})
 	require.NoError(t, err)
 	first, last := true, namespace.CreationTimestamp.Time

@@ -206,7 +206,8 @@ func choose(o options, repository string, log *progress.Log) (provider, error) {
 		}
 	}
 	_, err = exec.LookPath("minikube")
-	if o.provider == "minikube" || o.provider == "auto" && err == nil {
+	// A local cluster that is there stays the one that is meant, even if minikube was installed since.
+	if o.provider == "minikube" || o.provider == "auto" && err == nil && !cluster.Exists(o.name) {
 		return minikube.New(minikube.Options{
 			Name: o.name, State: o.state, Repository: repository, Overlay: overlay,
 		}, log)

@@ -91,6 +91,12 @@ func New(options Options, log *progress.Log) (*Cluster, error) {
 	}, nil
 }
 
+// Exists says whether a cluster of that name was made on this machine and not removed.
+func Exists(name string) bool {
+	_, err := os.Stat(filepath.Join("/run", group, name, "owner"))
+	return err == nil
+}
+
 func (c *Cluster) node(programs map[string]string) *node.Node {
 	return &node.Node{
 		Name: c.options.Name, State: c.options.State, Runtime: c.runtime, Programs: programs,
@@ -175,10 +181,14 @@ func (c *Cluster) boot(ctx context.Context, made *products, archives map[string]
 	if err := c.prepare(ctx, described); err != nil {
 		return err
 	}
-	begun := time.Now()
 	enter, fresh, err := c.holdMounts(ctx)
 	if err != nil {
 		return err
+	}
+	if fresh {
+		if err := c.unsettle(); err != nil {
+			return err
+		}
 	}
 	specs := map[string]process.Spec{}
 	for _, spec := range described.Processes() {
@@ -204,11 +214,41 @@ func (c *Cluster) boot(ctx context.Context, made *products, archives map[string]
 	}
 	loaded := background(func() error { return c.importImages(ctx, archives) })
 	err = c.waitNode(ctx, made)
-	if err == nil && fresh {
-		// What the API server says of pods is from before, until the kubelet has looked at each.
-		err = c.deployer(made).Settled(ctx, begun)
+	if err == nil {
+		err = c.settle(ctx, made)
 	}
 	return errors.Join(err, loaded())
+}
+
+// A boot that is interrupted must not be forgotten: the next run finds the node's mounts and would take it for one that
+// runs.
+func (c *Cluster) unsettledFile() string { return filepath.Join(c.runtime, "unsettled") }
+
+func (c *Cluster) unsettle() error {
+	return writeFile(c.unsettledFile(), []byte(time.Now().Format(time.RFC3339)))
+}
+
+// settle waits, after a boot, until what the API server says of pods is not from before: until the kubelet has looked
+// at each.
+func (c *Cluster) settle(ctx context.Context, made *products) error {
+	data, err := os.ReadFile(c.unsettledFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read when the node was booted: %w", err)
+	}
+	booted, err := time.Parse(time.RFC3339, string(data))
+	if err != nil {
+		return fmt.Errorf("read when the node was booted in %s: %w", c.unsettledFile(), err)
+	}
+	if err := c.deployer(made).Settled(ctx, booted); err != nil {
+		return err
+	}
+	if err := os.Remove(c.unsettledFile()); err != nil {
+		return fmt.Errorf("forget that the node was booted: %w", err)
+	}
+	return nil
 }
 
 func (c *Cluster) waitNode(ctx context.Context, made *products) error {
@@ -555,7 +595,7 @@ func (c *Cluster) deploy(ctx context.Context, made *products, workloads []deploy
 	if err != nil {
 		return err
 	}
-	if access {
+	if _, err := exec.LookPath("kubectl"); access && err == nil {
 		kubectl = "kubectl --kubeconfig=" + relative(c.Kubeconfig())
 	}
 	c.log.Text(deploy.Passwords(kubectl))

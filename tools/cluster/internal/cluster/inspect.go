@@ -31,6 +31,11 @@ func (c *Cluster) Status(_ context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "cluster %s: down\n", c.options.Name)
 		return ErrDown
 	}
+	for _, spec := range c.node(nil).Processes() {
+		if !slices.Contains(names, spec.Name) {
+			names = append(names, spec.Name)
+		}
+	}
 	complete := true
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "PROCESS\tPID\tSINCE\tMEMORY")
@@ -38,7 +43,7 @@ func (c *Cluster) Status(_ context.Context, out io.Writer) error {
 		record, ok := c.processes.Running(name)
 		if !ok {
 			complete = false
-			fmt.Fprintf(table, "%s\t%s\t\t\n", name, "dead")
+			fmt.Fprintf(table, "%s\t%s\t\t\n", name, "does not run")
 			continue
 		}
 		memory := ""

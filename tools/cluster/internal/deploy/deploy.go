@@ -78,14 +78,14 @@ func ParseWorkloads(manifests []byte) ([]Workload, error) {
 }
 
 // Split separates the workloads whose images are all there from the others; for those it says which image is missing.
-func Split(workloads []Workload, present []string) (complete []Workload, missing map[string]Workload) {
-	missing = map[string]Workload{}
+func Split(workloads []Workload, present []string) (complete []Workload, missing map[string][]Workload) {
+	missing = map[string][]Workload{}
 	for _, workload := range workloads {
 		absent := slices.IndexFunc(workload.Images, func(image string) bool { return !slices.Contains(present, image) })
 		if absent < 0 {
 			complete = append(complete, workload)
 		} else {
-			missing[workload.Images[absent]] = workload
+			missing[workload.Images[absent]] = append(missing[workload.Images[absent]], workload)
 		}
 	}
 	return complete, missing
@@ -373,7 +373,9 @@ func (d *Deployer) Run(ctx context.Context, plan Plan) error {
 	}
 	d.Log.Step("applied all of it")
 	for _, image := range slices.Sorted(maps.Keys(missing)) {
-		d.Log.Step("%s is not waited for: its image %s was not built", missing[image], image)
+		for _, workload := range missing[image] {
+			d.Log.Step("%s is not waited for: its image %s was not built", workload, image)
+		}
 	}
 	if err := d.Wait(ctx, 5*time.Minute, slices.Concat(plan.Before, plan.Also, complete)); err != nil {
 		return err
@@ -382,7 +384,9 @@ func (d *Deployer) Run(ctx context.Context, plan Plan) error {
 		return err
 	}
 	for _, image := range slices.Sorted(maps.Keys(missing)) {
-		d.Log.Text(fmt.Sprintf("\n%s does not run: its image %s was not built. Build it and run `up` again.", missing[image], image))
+		for _, workload := range missing[image] {
+			d.Log.Text(fmt.Sprintf("\n%s does not run: its image %s was not built. Build it and run `up` again.", workload, image))
+		}
 	}
 	return nil
 }

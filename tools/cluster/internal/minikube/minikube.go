@@ -50,6 +50,9 @@ func New(options Options, log *progress.Log) (*Minikube, error) {
 	if _, err := exec.LookPath("minikube"); err != nil {
 		return nil, errors.New("use minikube: it is not on the PATH; install it, or give --provider=local")
 	}
+	if _, err := exec.LookPath("kubectl"); err != nil {
+		return nil, errors.New("use minikube: kubectl is not on the PATH; install it (a script that calls `minikube kubectl --` will do)")
+	}
 	return &Minikube{
 		options: options, log: log,
 		cache: &build.Cache{Dir: filepath.Join(options.Repository, "out", "cache"), Repository: options.Repository, Log: log},
@@ -72,7 +75,7 @@ func (m *Minikube) Up(ctx context.Context) error {
 	}
 	m.log.Step("starting minikube")
 	// Started again, minikube carries on with what there is.
-	err = m.show(ctx, "start", "--kubernetes-version="+version, "--cni=calico", "--subnet="+network.Subnet.String())
+	err = m.start(ctx, "--kubernetes-version="+version, "--cni=calico", "--subnet="+network.Subnet.String())
 	if err != nil {
 		return err
 	}
@@ -105,6 +108,14 @@ func (m *Minikube) Up(ctx context.Context) error {
 		return nil
 	}
 	return m.deploy(ctx, deployer)
+}
+
+// start starts the profile. Some drivers refuse root unless they are told that it is meant.
+func (m *Minikube) start(ctx context.Context, args ...string) error {
+	if os.Geteuid() == 0 {
+		args = append(args, "--force")
+	}
+	return m.show(ctx, append([]string{"start"}, args...)...)
 }
 
 func (m *Minikube) deploy(ctx context.Context, deployer *deploy.Deployer) error {
@@ -193,11 +204,16 @@ func (m *Minikube) Restart(ctx context.Context) error {
 	if err := m.show(ctx, "stop"); err != nil {
 		return err
 	}
-	if err := m.show(ctx, "start"); err != nil {
+	begun := time.Now()
+	if err := m.start(ctx); err != nil {
 		return err
 	}
 	// minikube sets the label again.
 	if _, err := m.kubectl(ctx, "label", "nodes", "--all", excludeLabel); err != nil {
+		return err
+	}
+	// What the API server says of pods is from before, until the kubelet has looked at each.
+	if err := deployer.Settled(ctx, begun); err != nil {
 		return err
 	}
 	return deployer.Wait(ctx, 10*time.Minute, before)

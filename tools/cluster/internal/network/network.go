@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // The addresses. The subnet is the one that minikube is given, so that one overlay fits both.
@@ -63,8 +64,11 @@ func Enter(namespace string) []string {
 
 // Exists tells whether a namespace is there: before anything is sent from within one.
 func Exists(namespace string) bool {
-	_, err := os.Stat(filepath.Join(namespaces, namespace))
-	return err == nil
+	var kind syscall.Statfs_t
+	err := syscall.Statfs(filepath.Join(namespaces, namespace), &kind)
+	// A run that was killed between making the file and mounting the namespace on it leaves a plain file.
+	const nsfs = 0x6e736673 // NSFS_MAGIC of linux/magic.h
+	return err == nil && int64(kind.Type) == nsfs
 }
 
 // Up makes what is missing. With leg, the machine itself gets an address in the client's network.
@@ -74,6 +78,9 @@ func (n *Network) Up(ctx context.Context, leg bool) error {
 	}
 	for _, namespace := range []string{n.NodeNamespace(), n.ClientNamespace()} {
 		if !Exists(namespace) {
+			if err := removePlainFile(namespace); err != nil {
+				return err
+			}
 			if err := run(ctx, "ip", "netns", "add", namespace); err != nil {
 				return fmt.Errorf("create network namespace %s: %w", namespace, err)
 			}
@@ -200,13 +207,18 @@ func (n *Network) Down(ctx context.Context) error {
 
 func deleteNamespace(ctx context.Context, namespace string) error {
 	if !Exists(namespace) {
-		return nil
+		return removePlainFile(namespace)
 	}
 	if err := run(ctx, "ip", "netns", "del", namespace); err != nil {
-		// A run that was killed between making the file and mounting the namespace on it leaves a plain file.
-		if removed := os.Remove(filepath.Join(namespaces, namespace)); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
-			return fmt.Errorf("remove network namespace %s: %w", namespace, err)
-		}
+		return fmt.Errorf("remove network namespace %s: %w", namespace, err)
+	}
+	return nil
+}
+
+// removePlainFile removes what stands in the place of a namespace and is none.
+func removePlainFile(namespace string) error {
+	if err := os.Remove(filepath.Join(namespaces, namespace)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove what is left of network namespace %s: %w", namespace, err)
 	}
 	return nil
 }

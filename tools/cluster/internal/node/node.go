@@ -185,9 +185,7 @@ func (n *Node) Processes() []process.Spec {
 				"--client-cert-auth", "--trusted-ca-file=" + cert(etcdCA),
 				"--cert-file=" + cert("etcd-serving"), "--key-file=" + key("etcd-serving"),
 				"--peer-client-cert-auth", "--peer-trusted-ca-file=" + cert(etcdCA),
-				"--peer-cert-file=" + cert("etcd-serving"), "--peer-key-file=" + key("etcd-serving"),
-				// Only a crash of the whole machine could lose what is not synced, and that ends this cluster anyway.
-				"--unsafe-no-fsync"},
+				"--peer-cert-file=" + cert("etcd-serving"), "--peer-key-file=" + key("etcd-serving")},
 			Files: []string{cert(etcdCA), cert("etcd-serving")},
 		},
 		{

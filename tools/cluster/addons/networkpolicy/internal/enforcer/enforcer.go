@@ -100,12 +100,18 @@ func (e *Enforcer) loop(ctx context.Context, changed <-chan struct{}, state func
 	logger := klog.FromContext(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	force := true
+	var forced time.Time
+	failed := false
 	for {
 		wait := repair
+		// Also where changes never cease.
+		force := failed || time.Since(forced) >= repair
 		cluster, err := state()
 		if err == nil {
 			err = e.write(ctx, cluster, force)
+		}
+		if failed = err != nil; force && !failed {
+			forced = time.Now()
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -119,9 +125,7 @@ func (e *Enforcer) loop(ctx context.Context, changed <-chan struct{}, state func
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
-			force = true
 		case <-changed:
-			force = err != nil
 			select {
 			case <-ctx.Done():
 				return nil

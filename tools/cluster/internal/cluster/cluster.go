@@ -108,7 +108,7 @@ func (c *Cluster) node(programs map[string]string) *node.Node {
 func (c *Cluster) Kubeconfig() string { return filepath.Join(c.options.State, "kubeconfig") }
 
 func (c *Cluster) lock() (func(remove bool), error) {
-	release, err := lock(filepath.Join("/run", group, c.options.Name+".lock"))
+	release, err := lock(filepath.Join("/run", group, c.options.Name+".lock"), patience)
 	if err != nil {
 		return nil, err
 	}

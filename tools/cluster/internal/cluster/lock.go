@@ -7,11 +7,17 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
+
+// patience is how long a run waits for a lock whose holder was killed: a child that the holder was about to start holds
+// it too, until its program begins.
+const patience = 3 * time.Second
 
 // lock keeps two runs from working on one cluster at once. The kernel releases it when its holder ends, however that
 // happens.
-func lock(path string) (release func(remove bool), err error) {
+func lock(path string, patience time.Duration) (release func(remove bool), err error) {
+	deadline := time.Now().Add(patience)
 	for {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, fmt.Errorf("lock the cluster: %w", err)
@@ -26,6 +32,10 @@ func lock(path string) (release func(remove bool), err error) {
 		if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 			_ = file.Close()
 			if errors.Is(err, syscall.EWOULDBLOCK) {
+				if time.Now().Before(deadline) {
+					time.Sleep(50 * time.Millisecond)
+					continue
+				}
 				return nil, fmt.Errorf("lock the cluster: another run is working on it (%s); wait for its end", path)
 			}
 			return nil, fmt.Errorf("lock the cluster: %w", err)

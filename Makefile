@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Building images and running them needs root.
-SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH" "MIRROR=$$MIRROR")
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH" "MIRROR=$${MIRROR:-}")
 # Not `go run`: a SIGTERM would end that alone, and the build would go on.
 BUILDER := go build -buildvcs=false -o out/bin/images ./tools/images && exec $(SUDO) out/bin/images
 

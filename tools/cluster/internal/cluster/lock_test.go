@@ -18,7 +18,8 @@ func TestLock(t *testing.T) {
 
 	// Its holder ends while somebody waits, and leaves the file or removes it.
 	for _, remove := range []bool{false, true} {
-		time.AfterFunc(100*time.Millisecond, func() { release(remove) })
+		holder := release
+		time.AfterFunc(100*time.Millisecond, func() { holder(remove) })
 		next, err := lock(path, 10*time.Second)
 		require.NoError(t, err)
 		release = next

@@ -54,7 +54,6 @@ func (t *test) persists(what string, disturb func(*test), replaced ...string) {
 	t.waitReady(2 * time.Minute)
 	running := t.running()
 	k := t.keep(slices.Contains(running, "grafana"))
-	defer k.tidy(t)
 	k.verify(t)
 
 	pods := func() map[string]*corev1.Pod {

@@ -144,8 +144,6 @@ _is_made if {
 	namespace.existing
 }
 
-_is_made if {
-	some o in kubernetes.inventory
-	o.kind == "Namespace"
-	o.metadata.name == _namespace
-}
+_is_made if _namespace in _made
+
+_made := {o.metadata.name | some o in kubernetes.inventory; o.kind == "Namespace"}

@@ -46,7 +46,8 @@ type Set struct {
 	policies map[string]*Policy
 	compiler *ast.Compiler
 	data     map[string]any
-	query    ast.Body
+
+	evaluator *evaluator
 }
 
 // Policies returns the policies ordered by name.
@@ -66,9 +67,7 @@ func (s *Set) Select(accept func(name string) bool) *Set {
 			selected.policies[name] = policy
 		}
 	}
-	if len(selected.policies) < len(s.policies) {
-		selected.query = queryOf(slices.Sorted(maps.Keys(selected.policies)))
-	}
+	selected.evaluator = &evaluator{shared: s.evaluator.shared, alone: s.evaluator.alone}
 	return &selected
 }
 
@@ -95,7 +94,7 @@ func Load(dir string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{policies: map[string]*Policy{}, data: map[string]any{}, query: everything}
+	set := &Set{policies: map[string]*Policy{}, data: map[string]any{}}
 	for _, file := range slices.Sorted(maps.Keys(modules)) {
 		found, err := describe(file, modules[file])
 		if err != nil {
@@ -119,6 +118,7 @@ func Load(dir string) (*Set, error) {
 	if set.compiler, err = compile(modules); err != nil {
 		return nil, err
 	}
+	set.evaluator = &evaluator{shared: sharedRules(set.compiler), alone: lonely(set.compiler, set.policies)}
 	if set.data, err = LoadFacts(dir); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 // Exit codes. When an overlay cannot be checked, that outweighs violations in others.
 const (
 	ExitClean      = 0 // every overlay was checked and keeps every promise
-	ExitViolations = 1 // a promise is broken, a test fails, or the policies' README is stale
+	ExitViolations = 1 // a promise is broken, a test fails, the policies' README is stale, or diff --exit-code found some
 	ExitUsage      = 2 // the command line is wrong
 	ExitFailed     = 3 // something could not be rendered, evaluated or written
 )
@@ -34,7 +34,7 @@ type Program struct{ Git git.Program }
 // commands are those with a name; without one, overlays are checked. An overlay of the same name is
 // reached by ./name.
 func (p Program) commands() map[string]command {
-	return map[string]command{"docs": docs, "test": test}
+	return map[string]command{"diff": p.diff, "docs": docs, "test": test}
 }
 
 // usageError is a mistake on the command line.

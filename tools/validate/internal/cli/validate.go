@@ -31,10 +31,11 @@ written: base, patch, component, generator or another entry of a kustomization.
 
 Usage:
   validate [flags] [overlay…]   check overlays; without one, all that lie below overlays/
+  validate diff REF [overlay…]  print what a change does to the rendered overlays
   validate docs [--check]       write the policies' README from their METADATA
   validate test [directory]     run the Rego tests and the fixtures of a policy folder
 
-An overlay of the name docs or test is named ./docs or ./test.
+An overlay of the name diff, docs or test is named ./diff, ./docs or ./test.
 
 Examples:
   validate                                check everything

@@ -56,14 +56,14 @@ of a pull request). A format without FILE goes to stdout, which carries nothing 
 none is chosen for it. In GitHub Actions, github is added by itself: to stdout behind the text, or to
 stderr when stdout carries another format.
 
-With --changed, what counts is what differs in the working tree, files that git does not track among
-it, from the commit at which HEAD left REF. REF is HEAD by default, in a pull request of GitHub the branch that
-it is for. Only overlays that would read such a file are checked; when policies, facts, waivers or
-the validator have changed, all. With no overlay left the run is clean, and says so on stderr.
+With --changed, what counts is how the working tree, files that git does not track among it, differs
+from the commit at which HEAD left REF: HEAD by default, in a pull request of GitHub the branch that it
+is for. Only overlays that would read a changed file are checked; all, when policies, facts, waivers
+or the validator have changed. With no overlay left the run is clean, and says so on stderr.
 
 Exit codes:
   0  clean
-  1  violations, failing tests, or a stale README
+  1  violations, failing tests, a stale README, or a difference (diff --exit-code)
   2  wrong usage
   3  could not render, evaluate or write
 `

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/check"
+	"github.com/ft-services/ft-services/tools/validate/internal/git"
 	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
 	"github.com/ft-services/ft-services/tools/validate/internal/names"
 	"github.com/ft-services/ft-services/tools/validate/internal/overlay"
@@ -30,14 +31,17 @@ written: base, patch, component, generator or another entry of a kustomization.
 
 Usage:
   validate [flags] [overlay…]   check overlays; without one, all that lie below overlays/
+  validate diff REF [overlay…]  print what a change does to the rendered overlays
   validate docs [--check]       write the policies' README from their METADATA
   validate test [directory]     run the Rego tests and the fixtures of a policy folder
 
-An overlay of the name docs or test is named ./docs or ./test.
+An overlay of the name diff, docs or test is named ./diff, ./docs or ./test.
 
 Examples:
   validate                                check everything
   validate overlays/minikube              check one overlay
+  validate --changed                      check those that read what is not committed yet
+  validate --changed=origin/main          check those that read what a branch changes
   validate -o json > report.json          the same as JSON
   validate -o sarif=out.sarif -o junit=out.xml     text for people, and two files
   validate --only 'services/*'            check what one category promises
@@ -52,9 +56,14 @@ of a pull request). A format without FILE goes to stdout, which carries nothing 
 none is chosen for it. In GitHub Actions, github is added by itself: to stdout behind the text, or to
 stderr when stdout carries another format.
 
+With --changed, what counts is how the working tree, files that git does not track among it, differs
+from the commit at which HEAD left REF: HEAD by default, in a pull request of GitHub the branch that it
+is for. Only overlays that would read a changed file are checked; all, when policies, facts, waivers
+or the validator have changed. With no overlay left the run is clean, and says so on stderr.
+
 Exit codes:
   0  clean
-  1  violations, failing tests, or a stale README
+  1  violations, failing tests, a stale README, or a difference (diff --exit-code)
   2  wrong usage
   3  could not render, evaluate or write
 `
@@ -74,14 +83,17 @@ type options struct {
 	listPolicies bool
 	explain      string
 	render       bool
+	changed      string
 	overlays     []string
+
+	git git.Program
 }
 
 var severities = []string{policy.SeverityError, policy.SeverityWarning}
 
 // validate is the command that checks overlays.
-func validate(args []string) (action, string, error) {
-	var o options
+func (p Program) validate(args []string) (action, string, error) {
+	o := options{git: p.Git}
 	var chosen []string
 	flags := newFlags()
 	flags.StringArrayVarP(&chosen, "output", "o", nil, "report as `FORMAT[=FILE]`; repeatable, once without FILE")
@@ -90,6 +102,8 @@ func validate(args []string) (action, string, error) {
 	flags.StringArrayVar(&o.selection.Skip, "skip", nil, "do not check the `POLICY`, a glob; repeatable")
 	flags.StringVar(&o.failOn, "fail-on", policy.SeverityError, "least `severity` that fails the run: "+strings.Join(severities, " or "))
 	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" among the policies, if there is one)")
+	flags.StringVar(&o.changed, "changed", "", "check only overlays that read what has changed since `REF`")
+	flags.Lookup("changed").NoOptDefVal = changedSince()
 	flags.BoolVar(&o.strict, "strict", false, "a waiver that covers nothing is an error")
 	flags.IntVar(&o.jobs, "jobs", 0, "check `N` overlays at once (default: as many as there are processors)")
 	flags.BoolVar(&o.stats, "stats", false, "print to stderr what was done and how long each stage took")
@@ -107,6 +121,11 @@ func validate(args []string) (action, string, error) {
 	}
 	if flags.Changed("jobs") && o.jobs < 1 {
 		return nil, help, mistake("--jobs is %d; at least 1 is needed", o.jobs)
+	}
+	if flags.Changed("changed") {
+		if err := checkRef(o.changed, o.overlays); err != nil {
+			return nil, help, err
+		}
 	}
 	if flags.Changed("explain") && o.explain == "" {
 		return nil, help, mistake("--explain wants the name of a policy, as in --list-policies")
@@ -136,6 +155,9 @@ func (o options) check() error {
 	}
 	if len(instead) == 0 {
 		return nil
+	}
+	if o.changed != "" {
+		return mistake("%s and --changed exclude each other", instead[0])
 	}
 	if o.render && len(o.outputs) > 0 {
 		return mistake("--render prints YAML; it takes no --output")
@@ -190,6 +212,13 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 	overlays, err := choose(o.overlays)
 	if err != nil {
 		return ExitFailed, err
+	}
+	if o.changed != "" {
+		all := len(overlays)
+		if overlays, err = o.narrow(ctx, overlays, stderr); err != nil {
+			return ExitFailed, err
+		}
+		checker.All = checker.All && len(overlays) == all
 	}
 	stop()
 

@@ -64,7 +64,7 @@ const overlaysRoot = "overlays"
 
 type options struct {
 	outputs      outputs
-	policies     string
+	folder       folder
 	waivers      string
 	strict       bool
 	failOn       string
@@ -85,11 +85,11 @@ func validate(args []string) (action, string, error) {
 	var chosen []string
 	flags := newFlags()
 	flags.StringArrayVarP(&chosen, "output", "o", nil, "report as `FORMAT[=FILE]`; repeatable, once without FILE")
-	flags.StringVar(&o.policies, "policies", "policies", "`directory` of the policies")
+	o.folder.addTo(flags)
 	flags.StringArrayVar(&o.selection.Only, "only", nil, "check only the `POLICY`, a glob such as 'services/*'; repeatable")
 	flags.StringArrayVar(&o.selection.Skip, "skip", nil, "do not check the `POLICY`, a glob; repeatable")
 	flags.StringVar(&o.failOn, "fail-on", policy.SeverityError, "least `severity` that fails the run: "+strings.Join(severities, " or "))
-	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" among the policies, if there is one)")
+	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" where the facts lie, if there is one)")
 	flags.BoolVar(&o.strict, "strict", false, "a waiver that covers nothing is an error")
 	flags.IntVar(&o.jobs, "jobs", 0, "check `N` overlays at once (default: as many as there are processors)")
 	flags.BoolVar(&o.stats, "stats", false, "print to stderr what was done and how long each stage took")
@@ -116,6 +116,9 @@ func validate(args []string) (action, string, error) {
 
 // check finds what excludes each other.
 func (o options) check() error {
+	if err := o.folder.check(); err != nil {
+		return err
+	}
 	if !slices.Contains(severities, o.failOn) {
 		return mistake("unknown severity %q for --fail-on; known: %s", o.failOn, strings.Join(severities, ", "))
 	}
@@ -157,7 +160,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 		recorder = stats.New([]string{"overlays", "objects", "policies", "evaluations"}, slices.Concat([]string{"load"}, check.Stages(), []string{"report"}))
 	}
 	stop := recorder.Stage("load")
-	policies, err := policy.Load(o.policies)
+	policies, err := o.folder.load(stderr)
 	if err != nil {
 		return ExitFailed, err
 	}
@@ -165,8 +168,9 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 		return ExitUsage, err
 	}
 	if o.explain != "" {
-		return ExitClean, explain(find(check.All(policies), o.explain), o.outputs.stdout(), stdout)
+		return ExitClean, explain(find(known(policies), o.explain), o.outputs.stdout(), stdout)
 	}
+	sayIdle(policies, o.selection, stderr)
 	if o.listPolicies {
 		return ExitClean, listPolicies(o.selected(policies), o.outputs.stdout(), stdout)
 	}
@@ -212,20 +216,20 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 
 // checkNames refuses patterns that mean no policy, and such that leave none.
 func (o options) checkNames(policies *policy.Set) error {
-	var known []string
-	for _, each := range check.All(policies) {
-		known = append(known, each.Name)
+	var all []string
+	for _, each := range known(policies) {
+		all = append(all, each.Name)
 	}
 	for _, each := range []struct {
 		flag     string
 		patterns []string
 	}{{"--only", o.selection.Only}, {"--skip", o.selection.Skip}} {
-		if err := names.Check("policy", each.patterns, known); err != nil {
+		if err := names.Check("policy", each.patterns, all); err != nil {
 			return mistake("%s: %v", each.flag, err)
 		}
 	}
-	if o.explain != "" && !slices.Contains(known, o.explain) {
-		return mistake("--explain: %v", names.Unknown("policy", o.explain, known))
+	if o.explain != "" && !slices.Contains(all, o.explain) {
+		return mistake("--explain: %v", names.Unknown("policy", o.explain, all))
 	}
 	if len(o.selected(policies)) == 0 {
 		return mistake("--only and --skip leave no policy to check")
@@ -233,8 +237,13 @@ func (o options) checkNames(policies *policy.Set) error {
 	return nil
 }
 
+// known are the policies and checks that have a name, those that lack a fact too.
+func known(policies *policy.Set) []*policy.Policy {
+	return policy.Sorted(slices.Concat(check.All(policies), policies.Idle()))
+}
+
 func (o options) selected(policies *policy.Set) []*policy.Policy {
-	return slices.DeleteFunc(check.All(policies), func(p *policy.Policy) bool { return !o.selection.Has(p.Name) })
+	return slices.DeleteFunc(known(policies), func(p *policy.Policy) bool { return !o.selection.Has(p.Name) })
 }
 
 func find(policies []*policy.Policy, name string) *policy.Policy {
@@ -256,7 +265,7 @@ func choose(named []string) ([]string, error) {
 }
 
 func loadWaivers(o options, policies []string) (*waiver.List, error) {
-	file := cmp.Or(o.waivers, filepath.Join(o.policies, policy.WaiversFile))
+	file := cmp.Or(o.waivers, filepath.Join(o.folder.beside(), policy.WaiversFile))
 	return waiver.Load(file, o.waivers == "", policies, time.Now().UTC())
 }
 
@@ -325,6 +334,7 @@ func explain(p *policy.Policy, format string, stdout io.Writer) error {
 		{"mend", []string{p.Remediation}},
 		{"severity", []string{p.Severity}},
 		{"requirements", []string{strings.Join(p.Requirements, ", ")}},
+		{"facts", []string{strings.Join(p.Facts, ", ")}},
 		{"links", p.RelatedResources},
 		{"file", []string{p.File}},
 	} {

@@ -74,7 +74,7 @@ chmod +x "$GOBIN/validate"
 		inputs map[string]string
 		want   string
 	}{
-		"as it is": {nil, "<--policies=policies>\n<--fail-on=error>\n<--strict=false>\n<-->\n"},
+		"as it is": {nil, "<--policies=>\n<--fail-on=error>\n<--strict=false>\n<-->\n"},
 		"all": {
 			map[string]string{"overlays": "overlays/a b\n\n--help\n", "policies": "p", "fail-on": "warning", "strict": "true", "sarif": "a b.sarif", "junit": "$(exit)"},
 			"<--policies=p>\n<--fail-on=warning>\n<--strict=true>\n<--output=sarif=a b.sarif>\n<--output=junit=$(exit)>\n<-->\n<overlays/a b>\n<--help>\n",

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,7 @@ Works offline; checking changes nothing. A finding names the file, line and colu
 written: base, patch, component, generator or another entry of a kustomization.
 
 Usage:
-  validate [flags] [overlay…]   check overlays; without one, all that lie below overlays/
+  validate [flags] [path…]      check overlays, or those below a directory; without one, all below overlays/
   validate docs [--check]       write the policies' README from their METADATA
   validate test [directory]     run the Rego tests and the fixtures of a policy folder
 
@@ -41,12 +42,21 @@ Examples:
   validate -o json > report.json          the same as JSON
   validate -o sarif=out.sarif -o junit=out.xml     text for people, and two files
   validate --only 'services/*'            check what one category promises
+  validate .                              check every kustomization that no other one uses
+  validate --policies embedded overlays/minikube   … with the policies that this program carries
+  validate --policies DIR --data FILE     … with conftest's policies
   validate --render overlays/minikube     print what is checked, as kubectl kustomize does
   validate --list-policies                what is promised, and by which requirement
   validate --explain services/no_nodeport     one promise: why, and how to keep it
 
 Flags:
 %s
+Policies are packages policies.<category>.<name> with a rule deny, which see the other objects of the
+overlay and the facts; or, in a folder without such a package, conftest's: the rules deny, violation and
+warn, with or without a suffix, and exception. Of conftest, trace, --combine and its own functions are not
+supported. Those embedded are used when policies/ holds none; what lacks a fact is not checked, and named
+on stderr. No policy reaches the network, the clock or the environment.
+
 Formats are text, json, sarif (2.1.0), junit and github (workflow commands, which annotate the files
 of a pull request). A format without FILE goes to stdout, which carries nothing else, and is text when
 none is chosen for it. In GitHub Actions, github is added by itself: to stdout behind the text, or to
@@ -60,7 +70,7 @@ Exit codes:
 `
 
 // overlaysRoot is where overlays are looked for when none is named.
-const overlaysRoot = "overlays"
+const overlaysRoot = overlay.Dir
 
 type options struct {
 	outputs      outputs
@@ -231,7 +241,14 @@ func (o options) checkNames(policies *policy.Set) error {
 	if o.explain != "" && !slices.Contains(all, o.explain) {
 		return mistake("--explain: %v", names.Unknown("policy", o.explain, all))
 	}
-	if len(o.selected(policies)) == 0 {
+	checked := check.All(policies)
+	if o.listPolicies {
+		checked = known(policies)
+	}
+	if !slices.ContainsFunc(checked, func(p *policy.Policy) bool { return o.selection.Has(p.Name) }) {
+		if len(o.selected(policies)) > 0 {
+			return mistake("--only and --skip leave no policy to check, but such as lack a fact (--explain names it)")
+		}
 		return mistake("--only and --skip leave no policy to check")
 	}
 	return nil
@@ -239,7 +256,7 @@ func (o options) checkNames(policies *policy.Set) error {
 
 // known are the policies and checks that have a name, those that lack a fact too.
 func known(policies *policy.Set) []*policy.Policy {
-	return policy.Sorted(slices.Concat(check.All(policies), policies.Idle()))
+	return policy.Sorted(slices.Concat(check.Builtin(), policies.Known()))
 }
 
 func (o options) selected(policies *policy.Set) []*policy.Policy {
@@ -253,12 +270,21 @@ func find(policies []*policy.Policy, name string) *policy.Policy {
 // choose returns the overlays that are named, each once, or all there are.
 func choose(named []string) ([]string, error) {
 	if len(named) == 0 {
+		if _, err := os.Stat(overlaysRoot); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("looking for overlays in %s: no such directory; name an overlay, or a directory below which overlays lie, as in validate .", overlaysRoot)
+		}
 		return overlay.Find(overlaysRoot)
 	}
 	var chosen []string
 	for _, name := range named {
-		if name = filepath.Clean(name); !slices.Contains(chosen, name) {
-			chosen = append(chosen, name)
+		meant, err := overlay.Within(filepath.Clean(name))
+		if err != nil {
+			return nil, err
+		}
+		for _, dir := range meant {
+			if !slices.Contains(chosen, dir) {
+				chosen = append(chosen, dir)
+			}
 		}
 	}
 	return chosen, nil

@@ -42,10 +42,11 @@ type Policy struct {
 	RelatedResources []string `json:"relatedResources,omitempty"`
 	// Facts are those without which the policy means nothing; then it is not evaluated.
 	Facts []string `json:"facts,omitempty"`
-	File  string   `json:"file"`
+	// Specific policies mean nothing outside their project and are not embedded.
+	Specific bool   `json:"specific,omitempty"`
+	File     string `json:"file"`
 
 	untitled bool // has a title that nobody wrote
-	specific bool // says something about the project of its folder alone
 }
 
 // Set is a compiled folder of policies. It may be used by several goroutines.
@@ -89,6 +90,9 @@ func (s *Set) Idle() []*Policy { return s.idle }
 
 // IsConftest tells whether the policies are rules as conftest has them.
 func (s *Set) IsConftest() bool { return s.conftest }
+
+// Known returns the policies, those that lack a fact too, ordered by name.
+func (s *Set) Known() []*Policy { return Sorted(slices.Concat(s.Policies(), s.idle)) }
 
 // Facts returns the roots of `data` that the policies see beside themselves and the inventory.
 func (s *Set) Facts() map[string]any { return s.data }
@@ -140,16 +144,13 @@ func (f Folder) Load() (*Set, error) {
 			if strings.HasPrefix(file, filepath.Join(f.Dir, LibraryDir)+string(filepath.Separator)) {
 				continue
 			}
-			if len(ConftestPolicies(modules[file])) > 0 && !isOurs(modules[file]) {
-				return nil, fmt.Errorf("%s: is no policy: its %s is one of conftest's, while other files have packages policies.<category>.<name>; a folder holds either kind", file, modules[file].Package)
-			}
-			return nil, fmt.Errorf("%s: is no policy: its %s must be policies.<category>.<name> and have a rule deny; what policies share belongs into %s",
+			return nil, fmt.Errorf("%s: is no policy: its %s must be policies.<category>.<name> and have a rule deny; what policies share belongs into %s, and conftest's policies into a folder of their own",
 				file, modules[file].Package, filepath.Join(f.Dir, LibraryDir))
 		}
 		if other, twice := set.policies[found.Name]; twice {
 			return nil, fmt.Errorf("%s: the policy %s is defined in %s already", file, found.Name, other.File)
 		}
-		if f.FS == nil || !found.specific {
+		if f.FS == nil || !found.Specific {
 			set.policies[found.Name] = found
 		}
 	}
@@ -237,13 +238,12 @@ func (f Folder) parse(file, text string) (*ast.Module, error) {
 	if err == nil {
 		return module, nil
 	}
-	err = RegoError(err)
 	if version == ast.RegoV1 {
 		if _, old := ast.ParseModuleWithOpts(file, text, ast.ParserOptions{RegoVersion: ast.RegoV0}); old == nil {
-			return nil, fmt.Errorf("%w\n%s: is Rego v0: load it with --rego-version v0, or convert it with opa fmt --v0-v1", err, file)
+			return nil, fmt.Errorf("%s: policy does not compile: it is Rego v0; use --rego-version v0, or convert it with opa fmt --v0-v1", file)
 		}
 	}
-	return nil, err
+	return nil, RegoError(err)
 }
 
 // Capabilities are OPA's own without the built-in functions that reach the network, the clock, the
@@ -296,7 +296,7 @@ func describe(file string, module *ast.Module) (*Policy, error) {
 			Remediation:  strings.Join(strings.Fields(custom.Remediation), " "),
 			Requirements: custom.Requirements,
 			Facts:        custom.Facts,
-			specific:     !custom.Generic,
+			Specific:     !custom.Generic,
 		}
 		for _, resource := range annotations.RelatedResources {
 			found.RelatedResources = append(found.RelatedResources, resource.Ref.String())

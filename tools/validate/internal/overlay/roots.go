@@ -10,30 +10,37 @@ import (
 	"github.com/ft-services/ft-services/tools/validate/internal/regular"
 )
 
-// roots leaves out of kustomizations the Components and those that another one uses.
+// roots leaves out of kustomizations the Components and those that another one uses. Those that use
+// each other stay: rendering them fails, and must not be forgotten.
 func roots(dirs []string) []string {
-	used := map[string]bool{}
+	uses := map[string]map[string]bool{}
 	for _, dir := range dirs {
-		mark(dir, used, map[string]bool{})
+		uses[real(dir)] = map[string]bool{}
+		mark(dir, uses[real(dir)])
 	}
 	return slices.DeleteFunc(dirs, func(dir string) bool {
-		return used[real(dir)] || read(dir).Kind == types.ComponentKind
+		if read(dir).Kind == types.ComponentKind {
+			return true
+		}
+		for other, used := range uses {
+			if used[real(dir)] && !uses[real(dir)][other] {
+				return true
+			}
+		}
+		return false
 	})
 }
 
-// mark notes what a kustomization uses, directly and by what it uses; seen ends circles, which are for
-// rendering to complain about.
-func mark(dir string, used, seen map[string]bool) {
-	if seen[real(dir)] {
-		return
-	}
-	seen[real(dir)] = true
+// mark notes what a kustomization uses, directly and by what it uses.
+func mark(dir string, used map[string]bool) {
 	kustomization := read(dir)
 	for _, entry := range slices.Concat(kustomization.Resources, kustomization.Bases, kustomization.Components) {
-		if next := filepath.Join(dir, entry); !filepath.IsAbs(entry) && kustomizationFile(next) != "" && !seen[real(next)] {
-			used[real(next)] = true
-			mark(next, used, seen)
+		next := filepath.Join(dir, entry)
+		if filepath.IsAbs(entry) || kustomizationFile(next) == "" || used[real(next)] {
+			continue
 		}
+		used[real(next)] = true
+		mark(next, used)
 	}
 }
 

@@ -36,7 +36,7 @@ const Dir = "overlays"
 
 // Within returns what a directory means that somebody names: itself when it holds a kustomization, else
 // the overlays below it in lexical order. There, directories without a kustomization are none of them,
-// unless they lie in a Dir; nor are Components, and kustomizations that one of the others uses. When
+// unless they lie in a Dir; nor are testdata, Components, and kustomizations that one of the others uses. When
 // there is none at all, dir itself is returned, and rendering it fails.
 func Within(dir string) ([]string, error) {
 	if Check(dir) == nil {
@@ -75,7 +75,7 @@ func (s *search) below(dir string, strict bool) ([]string, error) {
 	var found []string
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		if strings.HasPrefix(entry.Name(), ".") {
+		if strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata" && !strict {
 			continue
 		}
 		// Stat, because an overlay may be a link to a directory.

@@ -26,6 +26,7 @@ func TestWithin(t *testing.T) {
 		"remote and missing":  {map[string]string{"a": "resources: ['https://example.com/x', /tmp, ../gone, x.yaml]"}, ".", []string{"a"}},
 		"unreadable":          {map[string]string{"a": "resources: [", "b": "resources: {}"}, ".", []string{"a", "b"}},
 		"uses itself":         {map[string]string{"a": "resources: [../a]", "b": ""}, ".", []string{"a", "b"}},
+		"a program's tests":   {map[string]string{"a": "", "tool/testdata/b": ""}, ".", []string{"a"}},
 		"use each other":      {map[string]string{"a": "resources: [../b]", "b": "resources: [../a, ../d]", "c": "", "d": ""}, ".", []string{"a", "b", "c"}},
 		"none":                {map[string]string{"a": ""}, "other", []string{"other"}},
 		"missing":             {nil, "gone", []string{"gone"}},

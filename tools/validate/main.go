@@ -11,12 +11,14 @@ import (
 	"syscall"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/cli"
+	"github.com/ft-services/ft-services/tools/validate/internal/git"
 	"github.com/ft-services/ft-services/tools/validate/internal/offline"
 )
 
 func main() { os.Exit(start()) }
 
 func start() int {
+	program := cli.Program{Git: git.Find()} // Before the PATH is hidden from Kustomize.
 	if err := offline.Enter(); err != nil {
 		fmt.Fprintf(os.Stderr, "validate: %v\n", err)
 		return cli.ExitFailed
@@ -26,7 +28,7 @@ func start() int {
 	defer stop()
 	// One build cannot be interrupted: a second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	return cli.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	return program.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }
 
 // spareCollections lets the heap grow to five times what is alive. A run is short and most of what it

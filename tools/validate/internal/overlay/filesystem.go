@@ -25,14 +25,17 @@ type guardedFS struct {
 	filesys.FileSystem
 	// replace holds contents that stand in for files, by absolute path.
 	replace map[string][]byte
+	// read holds every path that was asked for.
+	read map[string]bool
 }
 
 func newGuardedFS() *guardedFS {
-	return &guardedFS{FileSystem: filesys.MakeFsOnDisk(), replace: map[string][]byte{}}
+	return &guardedFS{FileSystem: filesys.MakeFsOnDisk(), replace: map[string][]byte{}, read: map[string]bool{}}
 }
 
 // ReadFile implements filesys.FileSystem.
 func (g *guardedFS) ReadFile(path string) ([]byte, error) {
+	g.read[path] = true
 	if content, ok := g.replace[path]; ok {
 		return content, nil
 	}

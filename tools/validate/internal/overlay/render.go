@@ -3,7 +3,9 @@ package overlay
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -20,6 +22,7 @@ type Rendered struct {
 	Dir string
 
 	resources resmap.ResMap
+	read      map[string]bool
 }
 
 // Warm initialises Kustomize's OpenAPI data, which is a data race when it first happens in several
@@ -33,14 +36,15 @@ func Render(ctx context.Context, dir string) (*Rendered, error) {
 	if err := Check(dir); err != nil {
 		return nil, err
 	}
-	resources, err := build(ctx, newGuardedFS(), dir)
+	fsys := newGuardedFS()
+	resources, err := build(ctx, fsys, dir)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("rendering %s: %w", dir, context.Cause(ctx))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("rendering %s: %w", dir, diagnose(ctx, dir, err))
 	}
-	return &Rendered{Dir: dir, resources: resources}, nil
+	return &Rendered{Dir: dir, resources: resources, read: fsys.read}, nil
 }
 
 // build ends with the context, although a build that has begun goes on to its own end unseen.
@@ -81,6 +85,9 @@ func buildToEnd(fsys filesys.FileSystem, dir string) (resources resmap.ResMap, e
 
 // Resources returns the objects in the order in which Kustomize writes them.
 func (r *Rendered) Resources() []*resource.Resource { return r.resources.Resources() }
+
+// Read returns the absolute paths that the build asked for, whether there was a file or not.
+func (r *Rendered) Read() []string { return slices.Sorted(maps.Keys(r.read)) }
 
 // YAML returns what `kubectl kustomize` prints.
 func (r *Rendered) YAML() ([]byte, error) {

@@ -85,6 +85,10 @@ type evaluator struct {
 	plans    sync.Map // the plan of each kind
 }
 
+func newEvaluator(compiler *ast.Compiler, policies map[string]*Policy) *evaluator {
+	return &evaluator{shared: sharedRules(compiler), alone: lonely(compiler, policies)}
+}
+
 // plan is which policies are evaluated for a kind.
 type plan struct {
 	alone, together query
@@ -196,7 +200,8 @@ func (r *run) query(query query, input *ast.Term, cache *memo) ([]Result, error)
 		WithCancel(r.cancel).
 		WithInput(input).
 		WithVirtualCache(cache).
-		WithStrictBuiltinErrors(true).
+		// conftest's policies are written for it: there, what a function cannot do is undefined.
+		WithStrictBuiltinErrors(!r.conftest).
 		Run(r.ctx)
 	if err != nil {
 		var failure *topdown.Error

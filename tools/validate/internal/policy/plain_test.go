@@ -28,7 +28,7 @@ func plain(t *testing.T, dir string, objects []map[string]any) []string {
 	compiler := ast.NewCompiler().WithDefaultRegoVersion(ast.RegoV1)
 	compiler.Compile(modules)
 	require.False(t, compiler.Failed(), "%v", compiler.Errors)
-	data, err := policy.LoadFacts(dir)
+	data, err := policy.Folder{Dir: dir}.LoadFacts()
 	require.NoError(t, err)
 	inventory := make([]any, len(objects))
 	for i, object := range objects {

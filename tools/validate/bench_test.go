@@ -19,6 +19,7 @@ import (
 	"github.com/ft-services/ft-services/tools/validate/internal/report"
 	"github.com/ft-services/ft-services/tools/validate/internal/schema"
 	"github.com/ft-services/ft-services/tools/validate/internal/synthetic"
+	"github.com/ft-services/ft-services/tools/validate/internal/waiver"
 )
 
 // benchmarkSize is one overlay with enough objects to show what grows faster than their number.
@@ -118,7 +119,7 @@ func BenchmarkTrace(b *testing.B) {
 	require.NoError(b, synthetic.Break(".", benchmarkSize))
 	policies, err := policy.Load("policies")
 	require.NoError(b, err)
-	checker := &check.Checker{Policies: policies, Decoder: newDecoder(b), Selection: check.Selection{Only: []string{"workloads/pod_security"}}}
+	checker := &check.Checker{Policies: policies, Decoder: newDecoder(b), Waivers: &waiver.List{}, Selection: check.Selection{Only: []string{"workloads/pod_security"}}}
 	for b.Loop() {
 		result := checker.Run(context.Background(), []string{dir})
 		require.NotEmpty(b, result.Findings)

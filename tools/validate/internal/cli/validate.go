@@ -45,6 +45,8 @@ Examples:
   validate -o json > report.json          the same as JSON
   validate -o sarif=out.sarif -o junit=out.xml     text for people, and two files
   validate --only 'services/*'            check what one category promises
+  validate --kubernetes 1.36              does the next minor version take them?
+  validate --crds vendor/crds             check custom resources against these definitions too
   validate --render overlays/minikube     print what is checked, as kubectl kustomize does
   validate --list-policies                what is promised, and by which requirement
   validate --explain services/no_nodeport     one promise: why, and how to keep it
@@ -75,6 +77,8 @@ type options struct {
 	outputs      outputs
 	policies     string
 	waivers      string
+	kubernetes   string
+	crds         []string
 	strict       bool
 	failOn       string
 	selection    check.Selection
@@ -102,6 +106,8 @@ func (p Program) validate(args []string) (action, string, error) {
 	flags.StringArrayVar(&o.selection.Skip, "skip", nil, "do not check the `POLICY`, a glob; repeatable")
 	flags.StringVar(&o.failOn, "fail-on", policy.SeverityError, "least `severity` that fails the run: "+strings.Join(severities, " or "))
 	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" among the policies, if there is one)")
+	flags.StringVar(&o.kubernetes, "kubernetes", "", "`version` that the clusters run, such as 1.36 (default: the fact kubernetes, or else the newest known); known: "+strings.Join(schema.Minors(), ", "))
+	flags.StringArrayVar(&o.crds, "crds", nil, "`path` of CustomResourceDefinitions, a file or a directory, besides those that overlays bring; repeatable")
 	flags.StringVar(&o.changed, "changed", "", "check only overlays that read what has changed since `REF`")
 	flags.Lookup("changed").NoOptDefVal = changedSince()
 	flags.BoolVar(&o.strict, "strict", false, "a waiver that covers nothing is an error")
@@ -121,6 +127,9 @@ func (p Program) validate(args []string) (action, string, error) {
 	}
 	if flags.Changed("jobs") && o.jobs < 1 {
 		return nil, help, mistake("--jobs is %d; at least 1 is needed", o.jobs)
+	}
+	if flags.Changed("kubernetes") && o.kubernetes == "" {
+		return nil, help, mistake("--kubernetes wants a version; known: %s", strings.Join(schema.Minors(), ", "))
 	}
 	if flags.Changed("changed") {
 		if err := checkRef(o.changed, o.overlays); err != nil {
@@ -194,6 +203,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 	}
 	checker := &check.Checker{
 		Policies:  policies,
+		Schemas:   schema.NewLibrary(),
 		All:       len(o.overlays) == 0,
 		Selection: o.selection,
 		Strict:    o.strict,
@@ -204,21 +214,23 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 	if checker.Waivers, err = loadWaivers(o, check.Waivable(policies)); err != nil {
 		return ExitFailed, err
 	}
-	schemas, err := schema.Load()
-	if err != nil {
+	if checker.Kubernetes, err = o.versions(policies); err != nil {
 		return ExitFailed, err
 	}
-	checker.Decoder = manifest.NewDecoder(schemas)
+	if checker.Definitions, err = manifest.LoadDefinitions(o.crds); err != nil {
+		return ExitFailed, err
+	}
 	overlays, err := choose(o.overlays)
 	if err != nil {
 		return ExitFailed, err
 	}
 	if o.changed != "" {
-		all := len(overlays)
-		if overlays, err = o.narrow(ctx, overlays, stderr); err != nil {
+		all := overlays
+		if overlays, err = o.narrow(ctx, all, stderr); err != nil {
 			return ExitFailed, err
 		}
-		checker.All = checker.All && len(overlays) == all
+		checker.All = checker.All && len(overlays) == len(all)
+		checker.Others = slices.DeleteFunc(slices.Clone(all), func(dir string) bool { return slices.Contains(overlays, dir) })
 	}
 	stop()
 
@@ -237,6 +249,18 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 		return ExitViolations, nil
 	}
 	return ExitClean, nil
+}
+
+// versions says which Kubernetes the overlays are for.
+func (o options) versions(policies *policy.Set) (check.Kubernetes, error) {
+	if o.kubernetes == "" {
+		return check.KubernetesOf(policies.Facts())
+	}
+	versions, err := check.OnlyKubernetes(o.kubernetes)
+	if err != nil {
+		return versions, mistake("--kubernetes: %v", err)
+	}
+	return versions, nil
 }
 
 // checkNames refuses patterns that mean no policy, and such that leave none.

@@ -77,7 +77,7 @@ chmod +x "$GOBIN/validate"
 		want   string
 		diff   string // in its file
 	}{
-		"as it is": {nil, "", "<--policies=policies>\n<--fail-on=error>\n<--strict=false>\n<-->\n", ""},
+		"as it is": {nil, "", "<--policies=>\n<--fail-on=error>\n<--strict=false>\n<-->\n", ""},
 		"all": {
 			map[string]string{"changed": "true", "diff": "diff.md", "overlays": "overlays/a b\n\n--help\n", "policies": "p", "fail-on": "warning", "strict": "true", "sarif": "a b.sarif", "junit": "$(exit)"},
 			"a branch",
@@ -86,7 +86,7 @@ chmod +x "$GOBIN/validate"
 		},
 		"not in a pull request": {
 			map[string]string{"changed": "true", "diff": "diff.md"}, "",
-			"<--policies=policies>\n<--fail-on=error>\n<--strict=false>\n<-->\n", "",
+			"<--policies=>\n<--fail-on=error>\n<--strict=false>\n<-->\n", "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

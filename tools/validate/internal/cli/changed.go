@@ -68,10 +68,13 @@ func changes(ctx context.Context, program git.Program, ref, overlay string) (*si
 	return &since{repository, commit, change.NewSet(repository.Root, paths)}, nil
 }
 
-// affected are those of the overlays that the change can affect. found says that nobody named them.
-func (s *since) affected(overlays []string, found bool) []string {
+// affected are those of the overlays that the change can affect. They were named, or found below roots.
+func (s *since) affected(overlays, roots []string) []string {
 	return slices.DeleteFunc(slices.Clone(overlays), func(dir string) bool {
-		return !s.set.Affects(dir) && (!found || !s.set.Uncovered(overlaysRoot, dir))
+		return !s.set.Affects(dir) && !slices.ContainsFunc(roots, func(root string) bool {
+			below, err := filepath.Rel(root, dir)
+			return err == nil && below != "." && filepath.IsLocal(below) && s.set.Uncovered(filepath.Clean(root), dir)
+		})
 	})
 }
 
@@ -85,7 +88,11 @@ func (o options) narrow(ctx context.Context, overlays []string, stderr io.Writer
 		fmt.Fprintf(stderr, "validate: all overlays are checked: %s (since %s)\n", cause, s.commit)
 		return overlays, nil
 	}
-	affected := s.affected(overlays, len(o.overlays) == 0)
+	roots := o.overlays
+	if len(roots) == 0 {
+		roots = []string{overlaysRoot}
+	}
+	affected := s.affected(overlays, roots)
 	if len(affected) == 0 {
 		fmt.Fprintf(stderr, "validate: nothing to check: no overlay reads what has changed since %s\n", s.commit)
 	} else {
@@ -97,20 +104,17 @@ func (o options) narrow(ctx context.Context, overlays []string, stderr io.Writer
 // ofAll says what has changed that may change the verdict on every overlay; empty when nothing has.
 func (o options) ofAll(s *since) string {
 	anything := func(string) bool { return true }
-	for _, each := range []struct {
-		path   string
-		wanted func(string) bool
-	}{
-		{o.policies, func(path string) bool {
-			return !strings.HasSuffix(path, "_test.rego") && filepath.Ext(path) != ".md" &&
-				!slices.Contains(strings.Split(filepath.ToSlash(path), "/"), "testdata")
-		}},
-		{o.waivers, anything},
-	} {
-		if each.path == "" {
+	if cause := s.set.Cause(o.folder.beside(), func(path string) bool {
+		return !strings.HasSuffix(path, "_test.rego") && filepath.Ext(path) != ".md" &&
+			!slices.Contains(strings.Split(filepath.ToSlash(path), "/"), "testdata")
+	}); cause != "" {
+		return cause
+	}
+	for _, path := range slices.Concat([]string{o.folder.facts, o.waivers}, o.folder.conftest.Data) {
+		if path == "" {
 			continue
 		}
-		if cause := s.set.Cause(each.path, each.wanted); cause != "" {
+		if cause := s.set.Cause(path, anything); cause != "" {
 			return cause
 		}
 	}

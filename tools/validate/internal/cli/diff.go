@@ -25,9 +25,10 @@ commit at which HEAD left REF: what a pull request against the branch REF does. 
 not track belong to the working tree. Neither it nor the index is touched, and nothing is fetched.
 
 Usage:
-  validate diff [flags] REF [overlay…]
+  validate diff [flags] REF [path…]
 
-Without an overlay, all are compared that lie below overlays/, here or there. What happens in the same
+A path is an overlay, or a directory below which overlays lie; without one, those below overlays/ are
+compared, here or there. What happens in the same
 way in several overlays is printed once. A ConfigMap or Secret with a hash behind its name is compared
 with the one whose place it takes. Values of Secrets are not printed.
 
@@ -135,46 +136,26 @@ type pair struct {
 	failures    []string
 }
 
-// pairs are the overlays that the change can affect, ordered by name, or as they were named.
+// pairs are the overlays that the change can affect, ordered by name.
 func (c *comparison) pairs() ([]*pair, error) {
-	var names []string
-	found := map[string]bool{}
-	if len(c.named) > 0 {
-		var err error
-		if names, err = choose(c.named); err != nil {
-			return nil, err
-		}
-		for _, name := range names {
-			if _, err := os.Stat(name); err == nil {
-				found[name] = true
-			}
-		}
-	} else {
-		here, err := overlay.Find(overlaysRoot)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range here {
-			found[name] = true
-		}
-		root, err := c.was(overlaysRoot)
-		if err != nil {
-			return nil, err
-		}
-		there, _ := overlay.Find(root) // There may have been none.
-		for _, dir := range there {
-			below, err := filepath.Rel(root, dir)
-			if err != nil {
-				return nil, err
-			}
-			names = append(names, filepath.Join(overlaysRoot, below))
-		}
-		names = append(names, here...)
-		slices.Sort(names)
-		names = slices.Compact(names)
+	named := c.named
+	if len(named) == 0 {
+		named = []string{overlaysRoot}
 	}
+	var names []string
+	for _, name := range named {
+		found, err := c.below(filepath.Clean(name))
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("%s: is no overlay and holds none, neither here nor at %s", name, c.since.commit)
+		}
+		names = append(names, found...)
+	}
+	slices.Sort(names)
 	var pairs []*pair
-	for _, name := range names {
+	for _, name := range slices.Compact(names) {
 		each := &pair{name: name}
 		before, err := c.was(name)
 		if err != nil {
@@ -183,20 +164,40 @@ func (c *comparison) pairs() ([]*pair, error) {
 		if overlay.KustomizationFile(before) != "" {
 			each.before = before
 		}
-		if found[name] {
+		// A directory that has lost its kustomization is no longer an overlay, which is for rendering to say.
+		if _, err := os.Stat(name); err == nil {
 			each.now = name
-		}
-		if each.before == "" && each.now == "" {
-			if len(c.named) > 0 {
-				return nil, fmt.Errorf("%s: is no overlay, neither here nor at %s", name, c.since.commit)
-			}
-			continue
 		}
 		if each.now == "" || each.before == "" || c.since.set.Affects(name) {
 			pairs = append(pairs, each)
 		}
 	}
 	return pairs, nil
+}
+
+// below returns the overlays that a path means, here and as it was.
+func (c *comparison) below(name string) ([]string, error) {
+	there, err := c.was(name)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, root := range []string{name, there} {
+		found, err := overlay.Within(root)
+		if err != nil {
+			return nil, err
+		}
+		for _, dir := range found {
+			below, err := filepath.Rel(root, dir)
+			if err != nil {
+				return nil, err
+			}
+			if overlay.KustomizationFile(dir) != "" {
+				names = append(names, filepath.Join(name, below))
+			}
+		}
+	}
+	return names, nil
 }
 
 // was is where a path of the working tree lies in that of the commit.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 	"github.com/ft-services/ft-services/tools/validate/internal/regotest"
 )
 
@@ -30,25 +31,27 @@ Exit codes:
 func test(args []string) (action, string, error) {
 	flags := newFlags()
 	verbose := flags.BoolP("verbose", "v", false, "print those that pass too")
+	var chosen folder
+	chosen.addDataTo(flags)
 	help := fmt.Sprintf(testUsage, flags.FlagUsages())
 	if err := parse(flags, args); err != nil {
 		return nil, help, err
 	}
-	dir := "policies"
+	chosen.dir = policiesDir
 	switch flags.NArg() {
 	case 0:
 	case 1:
-		dir = flags.Arg(0)
+		chosen.dir = flags.Arg(0)
 	default:
 		return nil, help, mistake("test takes one directory")
 	}
 	return func(ctx context.Context, stdout, _ io.Writer) (int, error) {
-		return runTests(ctx, dir, *verbose, stdout)
-	}, help, nil
+		return runTests(ctx, chosen.source(), *verbose, stdout)
+	}, help, chosen.check()
 }
 
-func runTests(ctx context.Context, dir string, verbose bool, stdout io.Writer) (int, error) {
-	results, err := regotest.Run(ctx, dir)
+func runTests(ctx context.Context, folder policy.Folder, verbose bool, stdout io.Writer) (int, error) {
+	results, err := regotest.Run(ctx, folder)
 	if err != nil {
 		return ExitFailed, err
 	}

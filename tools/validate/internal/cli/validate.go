@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,8 +31,8 @@ Works offline; checking changes nothing. A finding names the file, line and colu
 written: base, patch, component, generator or another entry of a kustomization.
 
 Usage:
-  validate [flags] [overlay…]   check overlays; without one, all that lie below overlays/
-  validate diff REF [overlay…]  print what a change does to the rendered overlays
+  validate [flags] [path…]      check overlays, or those below a directory; without one, all below overlays/
+  validate diff REF [path…]     print what a change does to the rendered overlays
   validate docs [--check]       write the policies' README from their METADATA
   validate test [directory]     run the Rego tests and the fixtures of a policy folder
 
@@ -47,12 +48,21 @@ Examples:
   validate --only 'services/*'            check what one category promises
   validate --kubernetes 1.36              does the next minor version take them?
   validate --crds vendor/crds             check custom resources against these definitions too
+  validate .                              check every kustomization that no other one uses
+  validate --policies embedded overlays/minikube   … with the policies that this program carries
+  validate --policies DIR --data FILE     … with conftest's policies
   validate --render overlays/minikube     print what is checked, as kubectl kustomize does
   validate --list-policies                what is promised, and by which requirement
   validate --explain services/no_nodeport     one promise: why, and how to keep it
 
 Flags:
 %s
+Policies are packages policies.<category>.<name> with a rule deny, which see the other objects of the
+overlay and the facts; or, in a folder without such a package, conftest's: the rules deny, violation and
+warn, with or without a suffix, and exception. Of conftest, trace, --combine and its own functions are not
+supported. Those embedded are used when policies/ holds none; what lacks a fact is not checked, and named
+on stderr. No policy reaches the network, the clock or the environment.
+
 Formats are text, json, sarif (2.1.0), junit and github (workflow commands, which annotate the files
 of a pull request). A format without FILE goes to stdout, which carries nothing else, and is text when
 none is chosen for it. In GitHub Actions, github is added by itself: to stdout behind the text, or to
@@ -71,11 +81,11 @@ Exit codes:
 `
 
 // overlaysRoot is where overlays are looked for when none is named.
-const overlaysRoot = "overlays"
+const overlaysRoot = overlay.Dir
 
 type options struct {
 	outputs      outputs
-	policies     string
+	folder       folder
 	waivers      string
 	kubernetes   string
 	crds         []string
@@ -101,13 +111,13 @@ func (p Program) validate(args []string) (action, string, error) {
 	var chosen []string
 	flags := newFlags()
 	flags.StringArrayVarP(&chosen, "output", "o", nil, "report as `FORMAT[=FILE]`; repeatable, once without FILE")
-	flags.StringVar(&o.policies, "policies", "policies", "`directory` of the policies")
+	o.folder.addTo(flags)
 	flags.StringArrayVar(&o.selection.Only, "only", nil, "check only the `POLICY`, a glob such as 'services/*'; repeatable")
 	flags.StringArrayVar(&o.selection.Skip, "skip", nil, "do not check the `POLICY`, a glob; repeatable")
 	flags.StringVar(&o.failOn, "fail-on", policy.SeverityError, "least `severity` that fails the run: "+strings.Join(severities, " or "))
-	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" among the policies, if there is one)")
 	flags.StringVar(&o.kubernetes, "kubernetes", "", "`version` that the clusters run, such as 1.36 (default: the fact kubernetes, or else the newest known); known: "+strings.Join(schema.Minors(), ", "))
 	flags.StringArrayVar(&o.crds, "crds", nil, "`path` of CustomResourceDefinitions, a file or a directory, besides those that overlays bring; repeatable")
+	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" where the facts lie, if there is one)")
 	flags.StringVar(&o.changed, "changed", "", "check only overlays that read what has changed since `REF`")
 	flags.Lookup("changed").NoOptDefVal = changedSince()
 	flags.BoolVar(&o.strict, "strict", false, "a waiver that covers nothing is an error")
@@ -144,6 +154,9 @@ func (p Program) validate(args []string) (action, string, error) {
 
 // check finds what excludes each other.
 func (o options) check() error {
+	if err := o.folder.check(); err != nil {
+		return err
+	}
 	if !slices.Contains(severities, o.failOn) {
 		return mistake("unknown severity %q for --fail-on; known: %s", o.failOn, strings.Join(severities, ", "))
 	}
@@ -188,7 +201,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 		recorder = stats.New([]string{"overlays", "objects", "policies", "evaluations"}, slices.Concat([]string{"load"}, check.Stages(), []string{"report"}))
 	}
 	stop := recorder.Stage("load")
-	policies, err := policy.Load(o.policies)
+	policies, err := o.folder.load(stderr)
 	if err != nil {
 		return ExitFailed, err
 	}
@@ -196,8 +209,9 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 		return ExitUsage, err
 	}
 	if o.explain != "" {
-		return ExitClean, explain(find(check.All(policies), o.explain), o.outputs.stdout(), stdout)
+		return ExitClean, explain(find(known(policies), o.explain), o.outputs.stdout(), stdout)
 	}
+	sayIdle(policies, o.selection, stderr)
 	if o.listPolicies {
 		return ExitClean, listPolicies(o.selected(policies), o.outputs.stdout(), stdout)
 	}
@@ -265,29 +279,41 @@ func (o options) versions(policies *policy.Set) (check.Kubernetes, error) {
 
 // checkNames refuses patterns that mean no policy, and such that leave none.
 func (o options) checkNames(policies *policy.Set) error {
-	var known []string
-	for _, each := range check.All(policies) {
-		known = append(known, each.Name)
+	var all []string
+	for _, each := range known(policies) {
+		all = append(all, each.Name)
 	}
 	for _, each := range []struct {
 		flag     string
 		patterns []string
 	}{{"--only", o.selection.Only}, {"--skip", o.selection.Skip}} {
-		if err := names.Check("policy", each.patterns, known); err != nil {
+		if err := names.Check("policy", each.patterns, all); err != nil {
 			return mistake("%s: %v", each.flag, err)
 		}
 	}
-	if o.explain != "" && !slices.Contains(known, o.explain) {
-		return mistake("--explain: %v", names.Unknown("policy", o.explain, known))
+	if o.explain != "" && !slices.Contains(all, o.explain) {
+		return mistake("--explain: %v", names.Unknown("policy", o.explain, all))
 	}
-	if len(o.selected(policies)) == 0 {
+	checked := check.All(policies)
+	if o.listPolicies {
+		checked = known(policies)
+	}
+	if !slices.ContainsFunc(checked, func(p *policy.Policy) bool { return o.selection.Has(p.Name) }) {
+		if len(o.selected(policies)) > 0 {
+			return mistake("--only and --skip leave no policy to check, but such as lack a fact (--explain names it)")
+		}
 		return mistake("--only and --skip leave no policy to check")
 	}
 	return nil
 }
 
+// known are the policies and checks that have a name, those that lack a fact too.
+func known(policies *policy.Set) []*policy.Policy {
+	return policy.Sorted(slices.Concat(check.Builtin(), policies.Known()))
+}
+
 func (o options) selected(policies *policy.Set) []*policy.Policy {
-	return slices.DeleteFunc(check.All(policies), func(p *policy.Policy) bool { return !o.selection.Has(p.Name) })
+	return slices.DeleteFunc(known(policies), func(p *policy.Policy) bool { return !o.selection.Has(p.Name) })
 }
 
 func find(policies []*policy.Policy, name string) *policy.Policy {
@@ -297,19 +323,28 @@ func find(policies []*policy.Policy, name string) *policy.Policy {
 // choose returns the overlays that are named, each once, or all there are.
 func choose(named []string) ([]string, error) {
 	if len(named) == 0 {
+		if _, err := os.Stat(overlaysRoot); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("looking for overlays in %s: no such directory; name an overlay, or a directory below which overlays lie, as in validate .", overlaysRoot)
+		}
 		return overlay.Find(overlaysRoot)
 	}
 	var chosen []string
 	for _, name := range named {
-		if name = filepath.Clean(name); !slices.Contains(chosen, name) {
-			chosen = append(chosen, name)
+		meant, err := overlay.Within(filepath.Clean(name))
+		if err != nil {
+			return nil, err
+		}
+		for _, dir := range meant {
+			if !slices.Contains(chosen, dir) {
+				chosen = append(chosen, dir)
+			}
 		}
 	}
 	return chosen, nil
 }
 
 func loadWaivers(o options, policies []string) (*waiver.List, error) {
-	file := cmp.Or(o.waivers, filepath.Join(o.policies, policy.WaiversFile))
+	file := cmp.Or(o.waivers, filepath.Join(o.folder.beside(), policy.WaiversFile))
 	return waiver.Load(file, o.waivers == "", policies, time.Now().UTC())
 }
 
@@ -378,6 +413,7 @@ func explain(p *policy.Policy, format string, stdout io.Writer) error {
 		{"mend", []string{p.Remediation}},
 		{"severity", []string{p.Severity}},
 		{"requirements", []string{strings.Join(p.Requirements, ", ")}},
+		{"facts", []string{strings.Join(p.Facts, ", ")}},
 		{"links", p.RelatedResources},
 		{"file", []string{p.File}},
 	} {

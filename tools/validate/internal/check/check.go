@@ -18,6 +18,7 @@ import (
 	"github.com/ft-services/ft-services/tools/validate/internal/overlay"
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 	"github.com/ft-services/ft-services/tools/validate/internal/report"
+	"github.com/ft-services/ft-services/tools/validate/internal/schema"
 	"github.com/ft-services/ft-services/tools/validate/internal/stats"
 	"github.com/ft-services/ft-services/tools/validate/internal/waiver"
 )
@@ -25,8 +26,14 @@ import (
 // Checker holds what every overlay is checked with.
 type Checker struct {
 	Policies *policy.Set
-	Decoder  *manifest.Decoder
-	Waivers  *waiver.List
+	Schemas  *schema.Library
+	// Definitions are CustomResourceDefinitions besides those that the overlays bring.
+	Definitions []*schema.Definition
+	Kubernetes  Kubernetes
+	// Others are overlays that a change does not touch. They are rendered when what they define matters,
+	// and checked when what they use may be defined anew.
+	Others  []string
+	Waivers *waiver.List
 	// All says that Run is given every overlay there is: then a waiver without a finding is of no use.
 	All bool
 	// Selection says which policies to run.
@@ -50,19 +57,24 @@ func (c *Checker) Run(ctx context.Context, dirs []string) *report.Report {
 	overlay.Warm()
 	policies := c.Policies.Select(c.Selection.Has)
 	tracer := attribute.New()
-	outcomes := make([]outcome, len(dirs))
-	var group errgroup.Group
-	group.SetLimit(cmp.Or(c.Jobs, runtime.GOMAXPROCS(0)))
-	for i, dir := range dirs {
-		group.Go(func() error {
-			outcomes[i].report = report.Overlay{Name: dir}
-			if err := c.checkOne(ctx, policies, tracer, &outcomes[i]); err != nil {
-				outcomes[i].fail(err)
-			}
-			return nil
-		})
+	// All are rendered before the first is checked: what one of them defines, another may use.
+	outcomes := c.renderAll(ctx, dirs)
+	brought := definitions(outcomes)
+	switch {
+	case len(c.Others) == 0:
+	case len(brought) > 0:
+		outcomes = append(outcomes, c.renderAll(ctx, c.Others)...)
+		brought = definitions(outcomes)
+	case c.lacksDefinitions(outcomes):
+		brought = definitions(c.renderAll(ctx, c.Others))
 	}
-	_ = group.Wait() // An error is its overlay's own.
+	c.each(outcomes, func(i int) error {
+		defer func() { outcomes[i].rendered = nil }() // It is large.
+		if outcomes[i].rendered == nil {
+			return nil
+		}
+		return c.checkOne(ctx, policies, tracer, brought, &outcomes[i])
+	})
 
 	result := &report.Report{Policies: policies.Policies(), FailOn: c.FailOn}
 	for _, each := range Builtin() {
@@ -75,13 +87,69 @@ func (c *Checker) Run(ctx context.Context, dirs []string) *report.Report {
 		result.Add(outcomes[i].report, findings)
 	}
 	result.Findings = append(result.Findings, c.waiverFindings(result)...)
-	c.Stats.Count("overlays", len(dirs))
+	c.Stats.Count("overlays", len(outcomes))
 	c.Stats.Count("policies", len(result.Policies))
 	return result
 }
 
+func (c *Checker) renderAll(ctx context.Context, dirs []string) []outcome {
+	outcomes := make([]outcome, len(dirs))
+	c.each(outcomes, func(i int) error {
+		outcomes[i].report = report.Overlay{Name: dirs[i]}
+		return c.render(ctx, &outcomes[i])
+	})
+	return outcomes
+}
+
+// definitions are those of all overlays, in their order.
+func definitions(outcomes []outcome) []*schema.Definition {
+	var all []*schema.Definition
+	for i := range outcomes {
+		all = append(all, outcomes[i].definitions...)
+	}
+	return all
+}
+
+// lacksDefinitions tells whether an overlay has an object of a kind that neither its Kubernetes nor a
+// definition at hand knows: another overlay may have that.
+func (c *Checker) lacksDefinitions(outcomes []outcome) bool {
+	for i := range outcomes {
+		if outcomes[i].rendered == nil {
+			continue
+		}
+		set, err := c.Schemas.Set(c.Kubernetes.Of(outcomes[i].report.Name), c.Definitions...)
+		if err != nil {
+			return false // The check of the overlay says so.
+		}
+		for _, resource := range outcomes[i].rendered.Resources() {
+			if gvk := resource.GetGvk(); !set.Given(gvk.Group, gvk.Kind) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// each calls do for every overlay, several at once. An error is its overlay's own.
+func (c *Checker) each(outcomes []outcome, do func(i int) error) {
+	var group errgroup.Group
+	group.SetLimit(cmp.Or(c.Jobs, runtime.GOMAXPROCS(0)))
+	for i := range outcomes {
+		group.Go(func() error {
+			if err := do(i); err != nil {
+				outcomes[i].fail(err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
 // outcome is what is known of an overlay before the waivers are looked at.
 type outcome struct {
+	rendered    *overlay.Rendered
+	definitions []*schema.Definition
+
 	report report.Overlay
 	found  []located
 	failed []failure
@@ -100,11 +168,11 @@ func (o *outcome) fail(err error) {
 	o.report.Error += err.Error()
 }
 
-func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *attribute.Tracer, outcome *outcome) error {
+// render builds the overlay and picks out the CustomResourceDefinitions.
+func (c *Checker) render(ctx context.Context, outcome *outcome) error {
 	name := outcome.report.Name
-	stop := c.Stats.Stage("render")
+	defer c.Stats.Stage("render")()
 	rendered, err := overlay.Render(ctx, name)
-	stop()
 	if err != nil {
 		return err
 	}
@@ -114,14 +182,49 @@ func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *at
 	}
 	outcome.report.Objects = len(resources)
 	c.Stats.Count("objects", len(resources))
+	for _, resource := range resources {
+		if resource.GetKind() != schema.DefinitionKind {
+			continue
+		}
+		object, _, err := manifest.Read(&resource.RNode)
+		if err != nil {
+			return fmt.Errorf("decoding %s: %w", name, err)
+		}
+		definition, err := schema.NewDefinition(object.Value, name)
+		if err != nil {
+			return fmt.Errorf("decoding %s: %w", name, err)
+		}
+		if definition != nil {
+			outcome.definitions = append(outcome.definitions, definition)
+		}
+	}
+	outcome.rendered = rendered
+	return nil
+}
 
-	stop = c.Stats.Stage("decode")
+// decoder knows what the overlay's cluster knows. The definitions of the overlay itself go before those
+// that were asked for, and these before what other overlays bring.
+func (c *Checker) decoder(outcome *outcome, brought []*schema.Definition) (*manifest.Decoder, error) {
+	set, err := c.Schemas.Set(c.Kubernetes.Of(outcome.report.Name), slices.Concat(outcome.definitions, c.Definitions, brought)...)
+	if err != nil {
+		return nil, err
+	}
+	return manifest.NewDecoder(set), nil
+}
+
+func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *attribute.Tracer, brought []*schema.Definition, outcome *outcome) error {
+	name, resources := outcome.report.Name, outcome.rendered.Resources()
+	stop := c.Stats.Stage("decode")
+	decoder, err := c.decoder(outcome, brought)
+	if err != nil {
+		return fmt.Errorf("decoding %s: %w", name, err)
+	}
 	objects := make([]*manifest.Object, len(resources))
 	values := make([]map[string]any, len(resources))
 	var found []located
-	schema := builtin(SchemaPolicy)
+	strict := builtin(SchemaPolicy)
 	for i, resource := range resources {
-		object, defects, err := c.Decoder.Decode(&resource.RNode)
+		object, defects, err := decoder.Decode(ctx, &resource.RNode)
 		if err != nil {
 			return fmt.Errorf("decoding %s: %w", name, err)
 		}
@@ -130,7 +233,7 @@ func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *at
 			continue
 		}
 		for _, defect := range defects {
-			found = append(found, located{i, defect.Path, finding(schema, fmt.Sprintf("%s %s: %s", object.Kind, object.Name, defect.Text))})
+			found = append(found, located{i, defect.Path, finding(strict, fmt.Sprintf("%s %s: %s", object.Kind, object.Name, defect.Text))})
 		}
 	}
 	stop()

@@ -46,6 +46,8 @@ Examples:
   validate -o json > report.json          the same as JSON
   validate -o sarif=out.sarif -o junit=out.xml     text for people, and two files
   validate --only 'services/*'            check what one category promises
+  validate --kubernetes 1.36              does the next minor version take them?
+  validate --crds vendor/crds             check custom resources against these definitions too
   validate .                              check every kustomization that no other one uses
   validate --policies embedded overlays/minikube   … with the policies that this program carries
   validate --policies DIR --data FILE     … with conftest's policies
@@ -85,6 +87,8 @@ type options struct {
 	outputs      outputs
 	folder       folder
 	waivers      string
+	kubernetes   string
+	crds         []string
 	strict       bool
 	failOn       string
 	selection    check.Selection
@@ -111,6 +115,8 @@ func (p Program) validate(args []string) (action, string, error) {
 	flags.StringArrayVar(&o.selection.Only, "only", nil, "check only the `POLICY`, a glob such as 'services/*'; repeatable")
 	flags.StringArrayVar(&o.selection.Skip, "skip", nil, "do not check the `POLICY`, a glob; repeatable")
 	flags.StringVar(&o.failOn, "fail-on", policy.SeverityError, "least `severity` that fails the run: "+strings.Join(severities, " or "))
+	flags.StringVar(&o.kubernetes, "kubernetes", "", "`version` that the clusters run, such as 1.36 (default: the fact kubernetes, or else the newest known); known: "+strings.Join(schema.Minors(), ", "))
+	flags.StringArrayVar(&o.crds, "crds", nil, "`path` of CustomResourceDefinitions, a file or a directory, besides those that overlays bring; repeatable")
 	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" where the facts lie, if there is one)")
 	flags.StringVar(&o.changed, "changed", "", "check only overlays that read what has changed since `REF`")
 	flags.Lookup("changed").NoOptDefVal = changedSince()
@@ -131,6 +137,9 @@ func (p Program) validate(args []string) (action, string, error) {
 	}
 	if flags.Changed("jobs") && o.jobs < 1 {
 		return nil, help, mistake("--jobs is %d; at least 1 is needed", o.jobs)
+	}
+	if flags.Changed("kubernetes") && o.kubernetes == "" {
+		return nil, help, mistake("--kubernetes wants a version; known: %s", strings.Join(schema.Minors(), ", "))
 	}
 	if flags.Changed("changed") {
 		if err := checkRef(o.changed, o.overlays); err != nil {
@@ -208,6 +217,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 	}
 	checker := &check.Checker{
 		Policies:  policies,
+		Schemas:   schema.NewLibrary(),
 		All:       len(o.overlays) == 0,
 		Selection: o.selection,
 		Strict:    o.strict,
@@ -218,21 +228,23 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 	if checker.Waivers, err = loadWaivers(o, check.Waivable(policies)); err != nil {
 		return ExitFailed, err
 	}
-	schemas, err := schema.Load()
-	if err != nil {
+	if checker.Kubernetes, err = o.versions(policies); err != nil {
 		return ExitFailed, err
 	}
-	checker.Decoder = manifest.NewDecoder(schemas)
+	if checker.Definitions, err = manifest.LoadDefinitions(o.crds); err != nil {
+		return ExitFailed, err
+	}
 	overlays, err := choose(o.overlays)
 	if err != nil {
 		return ExitFailed, err
 	}
 	if o.changed != "" {
-		all := len(overlays)
-		if overlays, err = o.narrow(ctx, overlays, stderr); err != nil {
+		all := overlays
+		if overlays, err = o.narrow(ctx, all, stderr); err != nil {
 			return ExitFailed, err
 		}
-		checker.All = checker.All && len(overlays) == all
+		checker.All = checker.All && len(overlays) == len(all)
+		checker.Others = slices.DeleteFunc(slices.Clone(all), func(dir string) bool { return slices.Contains(overlays, dir) })
 	}
 	stop()
 
@@ -251,6 +263,18 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 		return ExitViolations, nil
 	}
 	return ExitClean, nil
+}
+
+// versions says which Kubernetes the overlays are for.
+func (o options) versions(policies *policy.Set) (check.Kubernetes, error) {
+	if o.kubernetes == "" {
+		return check.KubernetesOf(policies.Facts())
+	}
+	versions, err := check.OnlyKubernetes(o.kubernetes)
+	if err != nil {
+		return versions, mistake("--kubernetes: %v", err)
+	}
+	return versions, nil
 }
 
 // checkNames refuses patterns that mean no policy, and such that leave none.

@@ -24,5 +24,5 @@ func start() int {
 	defer stop()
 	// One build cannot be interrupted: a second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	return cli.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	return cli.Run(cli.Watch(ctx, os.Args, os.Stderr), os.Args[1:], os.Stdout, os.Stderr)
 }

@@ -9,10 +9,12 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/attribute"
+	"github.com/ft-services/ft-services/tools/validate/internal/bound"
 	"github.com/ft-services/ft-services/tools/validate/internal/field"
 	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
 	"github.com/ft-services/ft-services/tools/validate/internal/overlay"
@@ -37,6 +39,12 @@ type Checker struct {
 	FailOn string
 	// Jobs is how many overlays are checked at once; 0 is as many as there are processors.
 	Jobs int
+	// Timeout is how long an overlay may take; 0 is as long as it wants.
+	Timeout time.Duration
+	// Overran are the overlays that took too much memory in an earlier start, with the errors to report.
+	Overran map[string]string
+	// OneByOne checks one overlay with one policy at a time, to tell which takes the memory.
+	OneByOne bool
 	// Stats records what is done, when there is one.
 	Stats *stats.Recorder
 }
@@ -53,16 +61,22 @@ func (c *Checker) Run(ctx context.Context, dirs []string) *report.Report {
 	outcomes := make([]outcome, len(dirs))
 	var group errgroup.Group
 	group.SetLimit(cmp.Or(c.Jobs, runtime.GOMAXPROCS(0)))
+	if c.OneByOne {
+		group.SetLimit(1)
+	}
 	for i, dir := range dirs {
 		group.Go(func() error {
-			outcomes[i].report = report.Overlay{Name: dir}
-			if err := c.checkOne(ctx, policies, tracer, &outcomes[i]); err != nil {
-				outcomes[i].fail(err)
-			}
+			c.checkBounded(ctx, policies, tracer, &outcomes[i], dir)
 			return nil
 		})
 	}
 	_ = group.Wait() // An error is its overlay's own.
+	for i, dir := range dirs {
+		if outcomes[i].alone {
+			outcomes[i] = outcome{}
+			c.checkBounded(overlay.Alone(ctx), policies, tracer, &outcomes[i], dir)
+		}
+	}
 
 	result := &report.Report{Policies: policies.Policies(), FailOn: c.FailOn}
 	for _, each := range Builtin() {
@@ -85,6 +99,7 @@ type outcome struct {
 	report report.Overlay
 	found  []located
 	failed []failure
+	alone  bool // it could not be checked beside others
 }
 
 // failure is why the policies could not be evaluated on an object.
@@ -100,11 +115,47 @@ func (o *outcome) fail(err error) {
 	o.report.Error += err.Error()
 }
 
+func (c *Checker) checkBounded(ctx context.Context, policies *policy.Set, tracer *attribute.Tracer, outcome *outcome, dir string) {
+	outcome.report = report.Overlay{Name: dir}
+	if reason, overran := c.Overran[dir]; overran {
+		outcome.fail(errors.New(reason))
+		return
+	}
+	ctx, cancel := WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	ctx, end := bound.Begin(ctx, dir)
+	defer end()
+	defer func() {
+		if r := recover(); r != nil {
+			outcome.fail(fmt.Errorf("checking %s: crashed: %v", dir, r))
+		}
+	}()
+	if err := c.checkOne(ctx, policies, tracer, outcome); err != nil {
+		outcome.fail(err)
+	}
+}
+
+// WithTimeout is context.WithTimeout with a cause that says what to do; a timeout of 0 is none.
+func WithTimeout(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("takes longer than %s; make it smaller, or allow more with --timeout", timeout))
+}
+
 func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *attribute.Tracer, outcome *outcome) error {
 	name := outcome.report.Name
+	bound.Doing(ctx, "rendering "+name)
 	stop := c.Stats.Stage("render")
 	rendered, err := overlay.Render(ctx, name)
 	stop()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		bound.Overran(ctx)
+	}
+	if errors.Is(err, overlay.ErrAlone) {
+		outcome.alone = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -115,6 +166,7 @@ func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *at
 	outcome.report.Objects = len(resources)
 	c.Stats.Count("objects", len(resources))
 
+	bound.Doing(ctx, "decoding "+name)
 	stop = c.Stats.Stage("decode")
 	objects := make([]*manifest.Object, len(resources))
 	values := make([]map[string]any, len(resources))
@@ -135,7 +187,7 @@ func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *at
 	}
 	stop()
 	stop = c.Stats.Stage("evaluate")
-	results, err := policies.Evaluate(ctx, values)
+	results, err := c.evaluate(ctx, policies, name, values)
 	stop()
 	c.Stats.Count("evaluations", len(objects)*len(policies.Policies()))
 	if failures := (policy.Failures)(nil); errors.As(err, &failures) {
@@ -153,6 +205,7 @@ func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *at
 	if len(found) == 0 {
 		return nil
 	}
+	bound.Doing(ctx, "tracing the findings of "+name)
 	stop = c.Stats.Stage("trace")
 	defer stop()
 	slices.SortStableFunc(found, func(a, b located) int { return a.object - b.object })

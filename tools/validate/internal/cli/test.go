@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/regotest"
 )
@@ -30,9 +31,13 @@ Exit codes:
 func test(args []string) (action, string, error) {
 	flags := newFlags()
 	verbose := flags.BoolP("verbose", "v", false, "print those that pass too")
+	timeout := flags.Duration("timeout", time.Minute, "`time` that one test or fixture may take")
 	help := fmt.Sprintf(testUsage, flags.FlagUsages())
 	if err := parse(flags, args); err != nil {
 		return nil, help, err
+	}
+	if *timeout <= 0 {
+		return nil, help, mistake("--timeout is %s; more than nothing is needed", *timeout)
 	}
 	dir := "policies"
 	switch flags.NArg() {
@@ -43,12 +48,12 @@ func test(args []string) (action, string, error) {
 		return nil, help, mistake("test takes one directory")
 	}
 	return func(ctx context.Context, stdout, _ io.Writer) (int, error) {
-		return runTests(ctx, dir, *verbose, stdout)
+		return runTests(ctx, dir, *timeout, *verbose, stdout)
 	}, help, nil
 }
 
-func runTests(ctx context.Context, dir string, verbose bool, stdout io.Writer) (int, error) {
-	results, err := regotest.Run(ctx, dir)
+func runTests(ctx context.Context, dir string, timeout time.Duration, verbose bool, stdout io.Writer) (int, error) {
+	results, err := regotest.Run(ctx, dir, timeout)
 	if err != nil {
 		return ExitFailed, err
 	}

@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/ft-services/ft-services/tools/validate/internal/bound"
 	"github.com/ft-services/ft-services/tools/validate/internal/check"
 	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
 	"github.com/ft-services/ft-services/tools/validate/internal/names"
@@ -70,6 +71,9 @@ type options struct {
 	failOn       string
 	selection    check.Selection
 	jobs         int
+	timeout      time.Duration
+	overran      []string
+	oneByOne     bool
 	stats        bool
 	listPolicies bool
 	explain      string
@@ -92,10 +96,12 @@ func validate(args []string) (action, string, error) {
 	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" among the policies, if there is one)")
 	flags.BoolVar(&o.strict, "strict", false, "a waiver that covers nothing is an error")
 	flags.IntVar(&o.jobs, "jobs", 0, "check `N` overlays at once (default: as many as there are processors)")
+	flags.DurationVar(&o.timeout, "timeout", time.Minute, "`time` that one overlay may take")
 	flags.BoolVar(&o.stats, "stats", false, "print to stderr what was done and how long each stage took")
 	flags.BoolVar(&o.render, "render", false, "print the rendered overlay instead of checking it")
 	flags.BoolVar(&o.listPolicies, "list-policies", false, "print the policies, as text or JSON, and exit")
 	flags.StringVar(&o.explain, "explain", "", "print what the `POLICY` promises, as text or JSON, and exit")
+	restartFlags(flags, &o)
 	help := fmt.Sprintf(usage, flags.FlagUsages())
 	if err := parse(flags, args); err != nil {
 		return nil, help, err
@@ -107,6 +113,9 @@ func validate(args []string) (action, string, error) {
 	}
 	if flags.Changed("jobs") && o.jobs < 1 {
 		return nil, help, mistake("--jobs is %d; at least 1 is needed", o.jobs)
+	}
+	if o.timeout <= 0 {
+		return nil, help, mistake("--timeout is %s; more than nothing is needed", o.timeout)
 	}
 	if flags.Changed("explain") && o.explain == "" {
 		return nil, help, mistake("--explain wants the name of a policy, as in --list-policies")
@@ -150,7 +159,7 @@ func (o options) check() error {
 
 func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error) {
 	if o.render {
-		return ExitClean, render(ctx, o.overlays[0], stdout)
+		return ExitClean, o.printRendered(ctx, stdout)
 	}
 	var recorder *stats.Recorder
 	if o.stats {
@@ -177,6 +186,9 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 		Strict:    o.strict,
 		FailOn:    o.failOn,
 		Jobs:      o.jobs,
+		Timeout:   o.timeout,
+		Overran:   o.overranReasons(),
+		OneByOne:  o.oneByOne,
 		Stats:     recorder,
 	}
 	if checker.Waivers, err = loadWaivers(o, check.Waivable(policies)); err != nil {
@@ -278,8 +290,17 @@ func repositoryRoot() string {
 	}
 }
 
-func render(ctx context.Context, dir string, stdout io.Writer) error {
-	rendered, err := overlay.Render(ctx, filepath.Clean(dir))
+func (o options) printRendered(ctx context.Context, stdout io.Writer) error {
+	dir := filepath.Clean(o.overlays[0])
+	if reason, overran := o.overranReasons()[dir]; overran {
+		return errors.New(reason)
+	}
+	ctx, cancel := check.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	ctx, end := bound.Begin(ctx, dir)
+	defer end()
+	bound.Doing(ctx, "rendering "+dir)
+	rendered, err := overlay.Render(overlay.Alone(ctx), dir)
 	if err != nil {
 		return err
 	}

@@ -18,14 +18,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
+	"github.com/ft-services/ft-services/tools/validate/internal/bound"
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 	"github.com/ft-services/ft-services/tools/validate/internal/regular"
 )
@@ -38,8 +41,9 @@ type Result struct {
 }
 
 // Run proves the policies of a folder, whatever their packages are called. The results are ordered:
-// tests by file and line, then fixtures by path. That there is nothing to run is an error.
-func Run(ctx context.Context, dir string) ([]Result, error) {
+// tests by file and line, then fixtures by path. One that takes longer than the timeout fails. That there
+// is nothing to run is an error.
+func Run(ctx context.Context, dir string, timeout time.Duration) ([]Result, error) {
 	modules, err := policy.Modules(dir, func(string) bool { return true })
 	if err != nil {
 		return nil, err
@@ -48,7 +52,7 @@ func Run(ctx context.Context, dir string) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	results, err := runTests(ctx, modules, facts)
+	results, err := runTests(ctx, modules, facts, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +61,7 @@ func Run(ctx context.Context, dir string) ([]Result, error) {
 		return nil, err
 	}
 	if len(fixtures) > 0 {
-		proven, err := runFixtures(ctx, dir, modules, facts, fixtures)
+		proven, err := runFixtures(ctx, dir, modules, facts, fixtures, timeout)
 		if err != nil {
 			return nil, err
 		}
@@ -73,10 +77,11 @@ func newCompiler() *ast.Compiler {
 	return ast.NewCompiler().WithCapabilities(policy.Capabilities()).WithDefaultRegoVersion(ast.RegoV1)
 }
 
-func runTests(ctx context.Context, modules map[string]*ast.Module, facts map[string]any) ([]Result, error) {
+func runTests(ctx context.Context, modules map[string]*ast.Module, facts map[string]any, timeout time.Duration) ([]Result, error) {
 	found, err := tester.NewRunner().
 		SetCompiler(newCompiler()).
 		CapturePrintOutput(true).
+		SetTimeout(timeout).
 		SetStore(inmem.NewFromObject(facts)).
 		SetModules(modules).
 		RunTests(ctx, nil)
@@ -94,6 +99,8 @@ func runTests(ctx context.Context, modules map[string]*ast.Module, facts map[str
 			Where: fmt.Sprintf("%s:%d", each.Location.File, each.Location.Row),
 		}
 		switch {
+		case topdown.IsCancel(each.Error):
+			result.Problem = tooLong(timeout).Error()
 		case each.Error != nil:
 			result.Problem = each.Error.Error()
 		case each.Skip:
@@ -136,7 +143,7 @@ func findFixtures(dir string) ([]string, error) {
 // verdict evaluates the policy beside a fixture and returns the texts of its findings.
 type verdict func(ctx context.Context, documents []map[string]any) ([]string, error)
 
-func runFixtures(ctx context.Context, dir string, modules map[string]*ast.Module, facts map[string]any, fixtures []string) ([]Result, error) {
+func runFixtures(ctx context.Context, dir string, modules map[string]*ast.Module, facts map[string]any, fixtures []string, timeout time.Duration) ([]Result, error) {
 	verdicts := map[string]verdict{}
 	if err := ours(dir, modules, verdicts); err != nil {
 		return nil, err
@@ -147,7 +154,7 @@ func runFixtures(ctx context.Context, dir string, modules map[string]*ast.Module
 	results := make([]Result, 0, len(fixtures))
 	for _, file := range fixtures {
 		result := Result{Name: file, Where: file}
-		if err := prove(ctx, file, verdicts[filepath.Dir(filepath.Dir(file))]); err != nil {
+		if err := proveInTime(ctx, file, verdicts[filepath.Dir(filepath.Dir(file))], timeout); err != nil {
 			result.Problem = err.Error()
 		}
 		if ctx.Err() != nil {
@@ -247,6 +254,20 @@ func evaluate(ctx context.Context, compiler *ast.Compiler, facts map[string]any,
 		}
 	}
 	return texts, nil
+}
+
+func tooLong(timeout time.Duration) error {
+	return fmt.Errorf("takes longer than %s; allow more with --timeout", timeout)
+}
+
+func proveInTime(ctx context.Context, file string, verdict verdict, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, tooLong(timeout))
+	defer cancel()
+	_, err := bound.Call(ctx, func() (struct{}, error) { return struct{}{}, prove(ctx, file, verdict) })
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // prove returns how a fixture is not what its name says.

@@ -135,7 +135,7 @@ patches:
 `
 
 // innards are words of the libraries and of the language that tell a user nothing.
-var innards = regexp.MustCompile(`goroutine \d|\.go:\d|panic|runtime error|nil pointer|interface ?\{|map\[string\]|\[\]string|Go (struct|value)|\*?(types|yaml|json|resmap|resource)\.[A-Z]\w+|unmarshal|%!`)
+var innards = regexp.MustCompile(`goroutine \d|0x[0-9a-f]{6}|resid\.|\.go:\d|panic|runtime error|nil pointer|interface ?\{|map\[string\]|\[\]string|Go (struct|value)|\*?(types|yaml|json|resmap|resource)\.[A-Z]\w+|unmarshal|%!`)
 
 // TestHostileInputs gives the command one broken or hostile input after another, each in a process of
 // its own. Each ends in time and memory with one clear error, and a sound overlay beside it is checked.

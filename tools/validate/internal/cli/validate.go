@@ -53,6 +53,9 @@ of a pull request). A format without FILE goes to stdout, which carries nothing 
 none is chosen for it. In GitHub Actions, github is added by itself: to stdout behind the text, or to
 stderr when stdout carries another format.
 
+An overlay that takes longer than --timeout is not checked; nor is one that takes more memory than
+GOMEMLIMIT in the environment, 1 GiB when that is not set. The others are.
+
 Exit codes:
   0  clean
   1  violations, failing tests, or a stale README

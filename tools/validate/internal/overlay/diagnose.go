@@ -345,6 +345,9 @@ var (
 	// What the libraries say of a document that they cannot read.
 	malformed = regexp.MustCompile(`^(?:accumulating resources: )?(?:accumulating resources from '[^']*': )?MalformedYAMLError: yaml: (.*) in File: (\S+)$`)
 	mistyped  = regexp.MustCompile(`json: cannot unmarshal (\w+) into Go (?:struct field \w+\.(\S+)|value) of type (\S+)`)
+	// An object that does not exist, and the generator that would change it, whose address is of no use.
+	generator = regexp.MustCompile(`merging from generator &\{[^}]*\}: `)
+	resID     = regexp.MustCompile(`resid\.ResId\{Gvk:resid\.Gvk\{[^}]*Kind:"(\w*)"[^}]*\}, Name:"([^"]*)"[^}]*\}`)
 	// A verb of Go's that was given nothing.
 	badVerb      = regexp.MustCompile(`:? ?%!\w\([^)]*\)`)
 	identity     = regexp.MustCompile(`(\w+)\.(?:v\w+|\[noVer\])\.(?:\[noGrp\]|[\w.-]+)/([^\s"':\[]+)\.(?:\[noNs\]|[\w-]+)`)
@@ -364,6 +367,8 @@ func simplify(err error) string {
 		return fmt.Sprintf("the field %s holds %s where %s is expected", match[2], kindOf(match[1]), kindOf(match[3]))
 	})
 	text = strings.ReplaceAll(text, "json: unknown field", "unknown field")
+	text = generator.ReplaceAllString(text, "")
+	text = resID.ReplaceAllString(text, "$1/$2")
 	text = badVerb.ReplaceAllString(text, "")
 	text = identity.ReplaceAllString(text, "$1/$2")
 	return absolutePart.ReplaceAllStringFunc(text, func(path string) string {

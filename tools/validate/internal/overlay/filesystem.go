@@ -34,7 +34,7 @@ type guardedFS struct {
 }
 
 // mayHaveSchema finds the field openapi, however its name is written; to find too much only costs time.
-var mayHaveSchema = regexp.MustCompile(`(?i)openapi|\\[xu\n]`)
+var mayHaveSchema = regexp.MustCompile(`(?i)openapi|"[^"\n]*\\[xu\n]`)
 
 func newGuardedFS() *guardedFS {
 	return &guardedFS{FileSystem: filesys.MakeFsOnDisk(), replace: map[string][]byte{}}

@@ -35,7 +35,7 @@ func FuzzKustomization(f *testing.F) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		rendered, err := overlay.Render(ctx, filepath.Join(root, "overlay"))
+		rendered, err := overlay.Render(overlay.Alone(ctx), filepath.Join(root, "overlay"))
 		require.NoError(t, ctx.Err(), "in time")
 		if err != nil {
 			assert.NotContains(t, err.Error(), "\n")

@@ -63,12 +63,15 @@ func Alone(ctx context.Context) context.Context { return context.WithValue(ctx, 
 func build(ctx context.Context, fsys *guardedFS, dir string) (resmap.ResMap, error) {
 	fsys.alone = ctx.Value(aloneKey{}) != nil
 	return bound.Call(ctx, func() (resmap.ResMap, error) {
-		defer func() {
-			if fsys.alone && fsys.schema.Load() {
-				openapi.ResetOpenAPI()
+		if fsys.alone {
+			before := openapi.GetSchemaVersion()
+			defer func() {
+				if openapi.GetSchemaVersion() != before {
+					openapi.ResetOpenAPI()
+				}
 				openapi.Schema()
-			}
-		}()
+			}()
+		}
 		return buildToEnd(fsys, dir)
 	})
 }

@@ -10,12 +10,15 @@ import (
 	"syscall"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/cli"
+	"github.com/ft-services/ft-services/tools/validate/internal/git"
 	"github.com/ft-services/ft-services/tools/validate/internal/offline"
 )
 
 func main() { os.Exit(start()) }
 
 func start() int {
+	// Before the PATH is hidden from Kustomize.
+	program, environment := cli.Program{Git: git.Find()}, os.Environ()
 	if err := offline.Enter(); err != nil {
 		fmt.Fprintf(os.Stderr, "validate: %v\n", err)
 		return cli.ExitFailed
@@ -24,5 +27,5 @@ func start() int {
 	defer stop()
 	// One build cannot be interrupted: a second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	return cli.Run(cli.Watch(ctx, os.Args, os.Stderr), os.Args[1:], os.Stdout, os.Stderr)
+	return program.Run(cli.Watch(ctx, os.Args, environment, os.Stderr), os.Args[1:], os.Stdout, os.Stderr)
 }

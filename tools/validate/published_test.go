@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,19 +73,28 @@ chmod +x "$GOBIN/validate"
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "go"), []byte(installer), 0o700))
 	for name, test := range map[string]struct {
 		inputs map[string]string
+		base   string // branch of the pull request
 		want   string
+		diff   string // in its file
 	}{
-		"as it is": {nil, "<--policies=policies>\n<--fail-on=error>\n<--strict=false>\n<-->\n"},
+		"as it is": {nil, "", "<--policies=>\n<--fail-on=error>\n<--strict=false>\n<-->\n", ""},
 		"all": {
-			map[string]string{"overlays": "overlays/a b\n\n--help\n", "policies": "p", "fail-on": "warning", "strict": "true", "sarif": "a b.sarif", "junit": "$(exit)"},
-			"<--policies=p>\n<--fail-on=warning>\n<--strict=true>\n<--output=sarif=a b.sarif>\n<--output=junit=$(exit)>\n<-->\n<overlays/a b>\n<--help>\n",
+			map[string]string{"changed": "true", "diff": "diff.md", "overlays": "overlays/a b\n\n--help\n", "policies": "p", "fail-on": "warning", "strict": "true", "sarif": "a b.sarif", "junit": "$(exit)"},
+			"a branch",
+			"<--policies=p>\n<--fail-on=warning>\n<--strict=true>\n<--output=sarif=a b.sarif>\n<--output=junit=$(exit)>\n<--changed>\n<-->\n<overlays/a b>\n<--help>\n",
+			"<diff>\n<--output=markdown>\n<-->\n<origin/a branch>\n<overlays/a b>\n<--help>\n",
+		},
+		"not in a pull request": {
+			map[string]string{"changed": "true", "diff": "diff.md"}, "",
+			"<--policies=>\n<--fail-on=error>\n<--strict=false>\n<-->\n", "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			script := filepath.Join(t.TempDir(), "script.sh")
 			require.NoError(t, os.WriteFile(script, []byte(steps[1].Run), 0o600))
 			command := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", script)
-			command.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "RUNNER_TEMP=" + t.TempDir(), "GITHUB_ACTION_PATH=" + dir}
+			command.Dir = t.TempDir()
+			command.Env = []string{"GITHUB_BASE_REF=" + test.base, "PATH=" + bin + ":" + os.Getenv("PATH"), "RUNNER_TEMP=" + t.TempDir(), "GITHUB_ACTION_PATH=" + dir}
 			for variable, expression := range steps[1].Env {
 				input := strings.TrimSuffix(strings.TrimPrefix(expression, "${{ inputs."), " }}")
 				require.Contains(t, described.Inputs, input, variable)
@@ -99,6 +109,11 @@ chmod +x "$GOBIN/validate"
 			require.ErrorAs(t, err, &failure, "the validator's exit code is the step's")
 			assert.Equal(t, 1, failure.ExitCode(), "%s", failure.Stderr)
 			assert.Equal(t, test.want, string(out))
+			text, err := os.ReadFile(filepath.Join(command.Dir, "diff.md"))
+			if test.diff == "" {
+				assert.ErrorIs(t, err, fs.ErrNotExist)
+			}
+			assert.Equal(t, test.diff, string(text))
 		})
 	}
 }

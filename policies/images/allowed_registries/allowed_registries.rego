@@ -8,6 +8,7 @@
 # custom:
 #   requirements: [B1]
 #   severity: error
+#   facts: [registries]
 #   remediation: |
 #     Use an image that this repository builds, or add the registry and the path below it to `registries`
 #     in the facts.

@@ -8,6 +8,7 @@
 # custom:
 #   requirements: [B1]
 #   severity: error
+#   facts: [registries]
 #   remediation: |
 #     Build the image in this repository and name it with its registry's host, which the overlay's
 #     `images:` sets.

@@ -5,7 +5,8 @@
 #   person and tool that applies it. Each names one of the `namespaces` of the facts, never `default`;
 #   a namespace that is meant for some API groups takes no other objects, and these live nowhere else.
 #   Every namespace that nobody else makes is made by the overlay, which is looked at when the whole
-#   overlay is at hand. What belongs to the whole cluster names none: that would be ignored.
+#   overlay is at hand. Without that fact any but `default` is right. What belongs to the whole cluster
+#   names none: that would be ignored.
 # related_resources:
 #   - https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/
 # custom:
@@ -44,6 +45,7 @@ _cluster_scoped := {
 
 deny contains result if {
 	not _is_cluster_scoped
+	not _is_unknown
 	_namespace in {"", null}
 	result := {
 		"msg": sprintf("%s names no namespace", [kubernetes.describe(input)]),
@@ -114,11 +116,26 @@ _is_cluster_scoped if {
 	kind == sprintf("%s/%s", [_group, input.kind])
 }
 
+# Nothing tells whether a custom resource belongs to the whole cluster.
+_is_unknown if {
+	not data.facts.namespaces
+	not data.facts.cluster_scoped_kinds
+	contains(_group, ".")
+	not endswith(_group, ".k8s.io")
+}
+
 _is_ours if {
 	_namespace != "default"
 	some namespace in data.facts.namespaces
 	namespace.name == _namespace
 }
+
+_is_ours if {
+	_namespace != "default"
+	not data.facts.namespaces
+}
+
+_is_home if not data.facts.namespaces
 
 _is_home if {
 	some namespace in data.facts.namespaces
@@ -149,3 +166,6 @@ _is_made if {
 	o.kind == "Namespace"
 	o.metadata.name == _namespace
 }
+
+# Without the fact, who knows?
+_is_made if not data.facts.namespaces

@@ -66,3 +66,20 @@ test_the_overlay_makes_its_namespaces if {
 	_paths(service, [service, {"kind": "Namespace", "metadata": {"name": "other"}}]) == {["metadata", "namespace"]}
 	_paths(_object("lb.example.com/v1", "Pool", "lb-system"), [service]) == set()
 }
+
+_without_facts(object, inventory) := {result.path |
+	some result in namespace_set.deny with input as object with data.inventory as inventory with data.facts as {}
+}
+
+test_without_facts_any_namespace_is_ours if {
+	service := _object("v1", "Service", "shop")
+	_without_facts(service, [service]) == set()
+	_without_facts(_object("lb.example.com/v1", "Pool", "shop"), [service]) == set()
+	_without_facts(_object("v1", "Service", "default"), [service]) == {["metadata", "namespace"]}
+	_without_facts({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}, [service]) == {["metadata", "namespace"]}
+	_without_facts(_object("rbac.authorization.k8s.io/v1", "ClusterRole", "shop"), []) == {["metadata", "namespace"]}
+}
+
+test_without_facts_a_custom_resource_may_belong_to_the_cluster if {
+	_without_facts({"apiVersion": "lb.example.com/v1", "kind": "Galaxy", "metadata": {"name": "web"}}, []) == set()
+}

@@ -10,6 +10,7 @@
 # custom:
 #   requirements: [B5]
 #   severity: error
+#   facts: [part_of]
 #   remediation: |
 #     Set the labels `app.kubernetes.io/{name,component,part-of,managed-by}`, on a workload also
 #     `version`, in the kustomization's `labels:` with `includeTemplates: true`.

@@ -9,6 +9,7 @@
 # custom:
 #   requirements: [B2]
 #   severity: error
+#   generic: false
 #   remediation: |
 #     Add a ResourceQuota with `services.nodeports: "0"` under `hard` and without `scopes` to the
 #     namespace.

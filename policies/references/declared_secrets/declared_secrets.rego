@@ -11,6 +11,7 @@
 # custom:
 #   requirements: [B5, G2, G12]
 #   severity: error
+#   facts: [declared_secrets]
 #   remediation: |
 #     Correct the name or the key, or let something make the Secret, name it in the Role of the maker
 #     and declare it in `declared_secrets` of the facts.

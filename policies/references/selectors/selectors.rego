@@ -56,9 +56,10 @@ deny contains result if {
 }
 
 deny contains result if {
+	stable := data.facts.selector_labels
 	some entry in _selectors
 	some label in _labels(entry.selector)
-	not label in data.facts.selector_labels
+	not label in stable
 	result := {
 		"msg": sprintf("%s selects by the label %s", [kubernetes.describe(input), label]),
 		"path": entry.path,

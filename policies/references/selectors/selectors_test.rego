@@ -88,3 +88,11 @@ test_labels_that_change_are_denied if {
 test_jobs_select_by_themselves if {
 	_paths({"kind": "Job", "metadata": {"name": "x", "namespace": "apps"}, "spec": {"template": {}}}) == set()
 }
+
+test_without_facts_every_label_may_be_selected_by if {
+	count(selectors.deny) == 0 with input as json.patch(_deployment, [
+		{"op": "add", "path": "/spec/selector/matchLabels/tier", "value": "front"},
+		{"op": "add", "path": "/spec/template/metadata/labels/tier", "value": "front"},
+	])
+		with data.facts as {}
+}

@@ -10,6 +10,7 @@
 # custom:
 #   requirements: [B3, R4]
 #   severity: error
+#   generic: false
 #   remediation: |
 #     Write one address as `<IPv4>/32`, `<IPv6>/128` or `<address>-<address>`, set
 #     `autoAssign: false`, and name the pool in an L2Advertisement without `serviceSelectors`.

@@ -9,6 +9,7 @@
 # custom:
 #   requirements: [R6, R4]
 #   severity: error
+#   generic: false
 #   remediation: |
 #     Remove the object and publish the service by a Service of type LoadBalancer.
 package policies.services.no_ingress

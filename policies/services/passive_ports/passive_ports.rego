@@ -11,6 +11,7 @@
 # custom:
 #   requirements: [R8]
 #   severity: error
+#   facts: [passive_ports]
 #   remediation: |
 #     Write one range of at least `minimum` ports in the configuration and give the container and the
 #     Service exactly these ports, each to the same number; set the address variable to the load

@@ -3,7 +3,7 @@
 # description: |
 #   Which Service is reached from outside is agreed in one table (`service_types` in the facts); every
 #   Service that is not in it stays inside the cluster, so a second Service of a public workload is no
-#   second way in. A workload that bears the name of a Service in the table has that Service.
+#   second way in. Without the table any type is right. A workload that bears the name of a Service in the table has that Service.
 #   ExternalName and `externalIPs` are ways past the load balancer and are never right.
 # related_resources:
 #   - https://kubernetes.io/docs/concepts/services-networking/service/#publishing-services-service-types
@@ -20,6 +20,7 @@ import data.policies.lib.kubernetes
 
 deny contains result if {
 	input.kind == "Service"
+	data.facts.service_types
 	type := object.get(input, ["spec", "type"], "ClusterIP")
 	type != _agreed
 	result := {

@@ -39,8 +39,11 @@ test_a_service_without_agreement_stays_inside if {
 	_type_paths("web-status", {"type": "LoadBalancer"}) == {["spec", "type"]}
 }
 
-test_without_facts_all_stay_inside if {
-	count(service_types.deny) == 1 with input as _service("web", {"type": "LoadBalancer"}) with data.facts as {}
+test_without_facts_nothing_is_agreed if {
+	every type in ["ClusterIP", "LoadBalancer", "ExternalName"] {
+		count(service_types.deny) == 0 with input as _service("web", {"type": type}) with data.facts as {}
+	}
+	count(service_types.deny) == 1 with input as _service("web", {"externalIPs": ["192.0.2.1"]}) with data.facts as {}
 }
 
 test_external_ips_are_denied if {

@@ -11,6 +11,7 @@
 # custom:
 #   requirements: [R4, B3, G10]
 #   severity: error
+#   generic: false
 #   remediation: |
 #     Annotate every LoadBalancer Service with the same `metallb.io/loadBalancerIPs`, an address of the
 #     overlay's pool, and the same `metallb.io/allow-shared-ip`; give it ports that no other has and

@@ -1,5 +1,5 @@
 # METADATA
-# title: Only nginx exposes 80 and 443
+# title: A reserved port belongs to one service
 # description: |
 #   Some ports belong to one service alone (`reserved_ports` in the facts): no other may open them in
 #   a container, offer them on its Service, or lead to them by a Service's target port. A target port
@@ -9,6 +9,7 @@
 # custom:
 #   requirements: [B4, R4]
 #   severity: error
+#   facts: [reserved_ports]
 #   remediation: |
 #     Give the service the port that is its own, or, if it is to own this one, say so in
 #     `reserved_ports` of the facts.

@@ -10,6 +10,7 @@
 # custom:
 #   requirements: [G3, R13]
 #   severity: error
+#   generic: false
 #   remediation: |
 #     Set `shareProcessNamespace: true` and one `securityContext.runAsUser` in the pod spec, and no other
 #     `runAsUser` in its containers.

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"github.com/ft-services/ft-services/tools/validate/internal/names"
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 )
@@ -56,7 +58,7 @@ func builtin(name string) *policy.Policy {
 // Waivable returns the names of all that a waiver may be for.
 func Waivable(policies *policy.Set) []string {
 	all := []string{}
-	for _, each := range All(policies) {
+	for _, each := range slices.Concat(Builtin(), policies.Known()) {
 		if !names.Matches(each.Name, []string{waiverCategory}) {
 			all = append(all, each.Name)
 		}

@@ -10,12 +10,14 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/ft-services/ft-services/tools/validate/internal/git"
 )
 
 // Exit codes. When an overlay cannot be checked, that outweighs violations in others.
 const (
 	ExitClean      = 0 // every overlay was checked and keeps every promise
-	ExitViolations = 1 // a promise is broken, a test fails, or the policies' README is stale
+	ExitViolations = 1 // a promise is broken, a test fails, the policies' README is stale, or diff --exit-code found some
 	ExitUsage      = 2 // the command line is wrong
 	ExitFailed     = 3 // something could not be rendered, evaluated or written
 )
@@ -26,9 +28,14 @@ type command func(args []string) (action action, help string, err error)
 
 type action func(ctx context.Context, stdout, stderr io.Writer) (int, error)
 
+// Program is the command line with the programs that it needs.
+type Program struct{ Git git.Program }
+
 // commands are those with a name; without one, overlays are checked. An overlay of the same name is
 // reached by ./name.
-var commands = map[string]command{"docs": docs, "test": test}
+func (p Program) commands() map[string]command {
+	return map[string]command{"diff": p.diff, "docs": docs, "test": test}
+}
 
 // usageError is a mistake on the command line.
 type usageError struct{ text string }
@@ -37,12 +44,17 @@ func (e *usageError) Error() string { return e.text }
 
 func mistake(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
 
+// Run is Program.Run with the programs of the PATH.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return Program{Git: git.Find()}.Run(ctx, args, stdout, stderr)
+}
+
 // Run does what the arguments ask for and returns the exit code. The report goes to stdout, all else
 // to stderr.
-func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	chosen, name := command(validate), ""
-	if len(args) > 0 && commands[args[0]] != nil {
-		chosen, name, args = commands[args[0]], " "+args[0], args[1:]
+func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	chosen, name := command(p.validate), ""
+	if len(args) > 0 && p.commands()[args[0]] != nil {
+		chosen, name, args = p.commands()[args[0]], " "+args[0], args[1:]
 	}
 	do, help, err := chosen(args)
 	if errors.Is(err, pflag.ErrHelp) {

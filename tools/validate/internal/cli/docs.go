@@ -52,7 +52,7 @@ func writeDocs(dir string, check bool, stdout, stderr io.Writer) (int, error) {
 		return ExitFailed, err
 	}
 	file := filepath.Join(dir, document.File)
-	want := document.Markdown(dir, policies.Policies())
+	want := document.Markdown(dir, policies.Known())
 	got, err := regular.Read(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return ExitFailed, fmt.Errorf("reading the README: %w", err)
@@ -67,6 +67,6 @@ func writeDocs(dir string, check bool, stdout, stderr io.Writer) (int, error) {
 			return ExitFailed, fmt.Errorf("writing the README: %w", err)
 		}
 	}
-	fmt.Fprintf(stdout, "%s: %d policies\n", file, len(policies.Policies()))
+	fmt.Fprintf(stdout, "%s: %d policies\n", file, len(policies.Known()))
 	return ExitClean, nil
 }

@@ -31,12 +31,12 @@ func restartFlags(flags *pflag.FlagSet, o *options) {
 
 // Watch returns a context in which a run keeps within its bounds: when something overran that cannot be
 // stopped, the process begins anew without the overlay that it was about. What takes the memory is found
-// out one by one.
-func Watch(ctx context.Context, args []string, stderr io.Writer) context.Context {
+// out one by one. The environment is that of the new start: this one's has no PATH any more.
+func Watch(ctx context.Context, args, environment []string, stderr io.Writer) context.Context {
 	anew := func(why, flag string) {
 		program, err := os.Executable()
 		if err == nil {
-			err = syscall.Exec(program, slices.Insert(slices.Clone(args), 1, flag), os.Environ())
+			err = syscall.Exec(program, slices.Insert(slices.Clone(args), 1, flag), environment)
 		}
 		fmt.Fprintf(stderr, "validate: %s; the other overlays are not checked: starting anew: %v\n", why, err)
 		os.Exit(ExitFailed)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 	"github.com/ft-services/ft-services/tools/validate/internal/regotest"
 )
 
@@ -32,6 +33,8 @@ func test(args []string) (action, string, error) {
 	flags := newFlags()
 	verbose := flags.BoolP("verbose", "v", false, "print those that pass too")
 	timeout := flags.Duration("timeout", time.Minute, "`time` that one test or fixture may take")
+	var chosen folder
+	chosen.addDataTo(flags)
 	help := fmt.Sprintf(testUsage, flags.FlagUsages())
 	if err := parse(flags, args); err != nil {
 		return nil, help, err
@@ -39,21 +42,21 @@ func test(args []string) (action, string, error) {
 	if *timeout <= 0 {
 		return nil, help, mistake("--timeout is %s; more than nothing is needed", *timeout)
 	}
-	dir := "policies"
+	chosen.dir = policiesDir
 	switch flags.NArg() {
 	case 0:
 	case 1:
-		dir = flags.Arg(0)
+		chosen.dir = flags.Arg(0)
 	default:
 		return nil, help, mistake("test takes one directory")
 	}
 	return func(ctx context.Context, stdout, _ io.Writer) (int, error) {
-		return runTests(ctx, dir, *timeout, *verbose, stdout)
-	}, help, nil
+		return runTests(ctx, chosen.source(), *timeout, *verbose, stdout)
+	}, help, chosen.check()
 }
 
-func runTests(ctx context.Context, dir string, timeout time.Duration, verbose bool, stdout io.Writer) (int, error) {
-	results, err := regotest.Run(ctx, dir, timeout)
+func runTests(ctx context.Context, folder policy.Folder, timeout time.Duration, verbose bool, stdout io.Writer) (int, error) {
+	results, err := regotest.Run(ctx, folder, timeout)
 	if err != nil {
 		return ExitFailed, err
 	}

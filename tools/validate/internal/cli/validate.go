@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/ft-services/ft-services/tools/validate/internal/bound"
 	"github.com/ft-services/ft-services/tools/validate/internal/check"
+	"github.com/ft-services/ft-services/tools/validate/internal/git"
 	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
 	"github.com/ft-services/ft-services/tools/validate/internal/names"
 	"github.com/ft-services/ft-services/tools/validate/internal/overlay"
@@ -30,45 +32,62 @@ Works offline; checking changes nothing. A finding names the file, line and colu
 written: base, patch, component, generator or another entry of a kustomization.
 
 Usage:
-  validate [flags] [overlay…]   check overlays; without one, all that lie below overlays/
+  validate [flags] [path…]      check overlays, or those below a directory; without one, all below overlays/
+  validate diff REF [path…]     print what a change does to the rendered overlays
   validate docs [--check]       write the policies' README from their METADATA
   validate test [directory]     run the Rego tests and the fixtures of a policy folder
 
-An overlay of the name docs or test is named ./docs or ./test.
+An overlay of the name diff, docs or test is named ./diff, ./docs or ./test.
 
 Examples:
   validate                                check everything
   validate overlays/minikube              check one overlay
+  validate --changed                      check those that read what is not committed yet
+  validate --changed=origin/main          check those that read what a branch changes
   validate -o json > report.json          the same as JSON
   validate -o sarif=out.sarif -o junit=out.xml     text for people, and two files
   validate --only 'services/*'            check what one category promises
+  validate .                              check every kustomization that no other one uses
+  validate --policies embedded overlays/minikube   … with the policies that this program carries
+  validate --policies DIR --data FILE     … with conftest's policies
   validate --render overlays/minikube     print what is checked, as kubectl kustomize does
   validate --list-policies                what is promised, and by which requirement
   validate --explain services/no_nodeport     one promise: why, and how to keep it
 
 Flags:
 %s
+Policies are packages policies.<category>.<name> with a rule deny, which see the other objects of the
+overlay and the facts; or, in a folder without such a package, conftest's: the rules deny, violation and
+warn, with or without a suffix, and exception. Of conftest, trace, --combine and its own functions are not
+supported. Those embedded are used when policies/ holds none; what lacks a fact is not checked, and named
+on stderr. No policy reaches the network, the clock or the environment.
+
 Formats are text, json, sarif (2.1.0), junit and github (workflow commands, which annotate the files
 of a pull request). A format without FILE goes to stdout, which carries nothing else, and is text when
 none is chosen for it. In GitHub Actions, github is added by itself: to stdout behind the text, or to
 stderr when stdout carries another format.
+
+With --changed, what counts is how the working tree, files that git does not track among it, differs
+from the commit at which HEAD left REF: HEAD by default, in a pull request of GitHub the branch that it
+is for. Only overlays that would read a changed file are checked; all, when policies, facts, waivers
+or the validator have changed. With no overlay left the run is clean, and says so on stderr.
 
 An overlay that takes longer than --timeout is not checked; nor is one that takes more memory than
 GOMEMLIMIT in the environment, 1 GiB when that is not set. The others are.
 
 Exit codes:
   0  clean
-  1  violations, failing tests, or a stale README
+  1  violations, failing tests, a stale README, or a difference (diff --exit-code)
   2  wrong usage
   3  could not render, evaluate or write
 `
 
 // overlaysRoot is where overlays are looked for when none is named.
-const overlaysRoot = "overlays"
+const overlaysRoot = overlay.Dir
 
 type options struct {
 	outputs      outputs
-	policies     string
+	folder       folder
 	waivers      string
 	strict       bool
 	failOn       string
@@ -81,22 +100,27 @@ type options struct {
 	listPolicies bool
 	explain      string
 	render       bool
+	changed      string
 	overlays     []string
+
+	git git.Program
 }
 
 var severities = []string{policy.SeverityError, policy.SeverityWarning}
 
 // validate is the command that checks overlays.
-func validate(args []string) (action, string, error) {
-	var o options
+func (p Program) validate(args []string) (action, string, error) {
+	o := options{git: p.Git}
 	var chosen []string
 	flags := newFlags()
 	flags.StringArrayVarP(&chosen, "output", "o", nil, "report as `FORMAT[=FILE]`; repeatable, once without FILE")
-	flags.StringVar(&o.policies, "policies", "policies", "`directory` of the policies")
+	o.folder.addTo(flags)
 	flags.StringArrayVar(&o.selection.Only, "only", nil, "check only the `POLICY`, a glob such as 'services/*'; repeatable")
 	flags.StringArrayVar(&o.selection.Skip, "skip", nil, "do not check the `POLICY`, a glob; repeatable")
 	flags.StringVar(&o.failOn, "fail-on", policy.SeverityError, "least `severity` that fails the run: "+strings.Join(severities, " or "))
-	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" among the policies, if there is one)")
+	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" where the facts lie, if there is one)")
+	flags.StringVar(&o.changed, "changed", "", "check only overlays that read what has changed since `REF`")
+	flags.Lookup("changed").NoOptDefVal = changedSince()
 	flags.BoolVar(&o.strict, "strict", false, "a waiver that covers nothing is an error")
 	flags.IntVar(&o.jobs, "jobs", 0, "check `N` overlays at once (default: as many as there are processors)")
 	flags.DurationVar(&o.timeout, "timeout", time.Minute, "`time` that one overlay may take")
@@ -120,6 +144,11 @@ func validate(args []string) (action, string, error) {
 	if o.timeout <= 0 {
 		return nil, help, mistake("--timeout is %s; more than nothing is needed", o.timeout)
 	}
+	if flags.Changed("changed") {
+		if err := checkRef(o.changed, o.overlays); err != nil {
+			return nil, help, err
+		}
+	}
 	if flags.Changed("explain") && o.explain == "" {
 		return nil, help, mistake("--explain wants the name of a policy, as in --list-policies")
 	}
@@ -128,6 +157,9 @@ func validate(args []string) (action, string, error) {
 
 // check finds what excludes each other.
 func (o options) check() error {
+	if err := o.folder.check(); err != nil {
+		return err
+	}
 	if !slices.Contains(severities, o.failOn) {
 		return mistake("unknown severity %q for --fail-on; known: %s", o.failOn, strings.Join(severities, ", "))
 	}
@@ -149,6 +181,9 @@ func (o options) check() error {
 	if len(instead) == 0 {
 		return nil
 	}
+	if o.changed != "" {
+		return mistake("%s and --changed exclude each other", instead[0])
+	}
 	if o.render && len(o.outputs) > 0 {
 		return mistake("--render prints YAML; it takes no --output")
 	}
@@ -169,7 +204,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 		recorder = stats.New([]string{"overlays", "objects", "policies", "evaluations"}, slices.Concat([]string{"load"}, check.Stages(), []string{"report"}))
 	}
 	stop := recorder.Stage("load")
-	policies, err := policy.Load(o.policies)
+	policies, err := o.folder.load(stderr)
 	if err != nil {
 		return ExitFailed, err
 	}
@@ -177,8 +212,9 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 		return ExitUsage, err
 	}
 	if o.explain != "" {
-		return ExitClean, explain(find(check.All(policies), o.explain), o.outputs.stdout(), stdout)
+		return ExitClean, explain(find(known(policies), o.explain), o.outputs.stdout(), stdout)
 	}
+	sayIdle(policies, o.selection, stderr)
 	if o.listPolicies {
 		return ExitClean, listPolicies(o.selected(policies), o.outputs.stdout(), stdout)
 	}
@@ -206,6 +242,13 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 	if err != nil {
 		return ExitFailed, err
 	}
+	if o.changed != "" {
+		all := len(overlays)
+		if overlays, err = o.narrow(ctx, overlays, stderr); err != nil {
+			return ExitFailed, err
+		}
+		checker.All = checker.All && len(overlays) == all
+	}
 	stop()
 
 	result := checker.Run(ctx, overlays)
@@ -227,29 +270,41 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 
 // checkNames refuses patterns that mean no policy, and such that leave none.
 func (o options) checkNames(policies *policy.Set) error {
-	var known []string
-	for _, each := range check.All(policies) {
-		known = append(known, each.Name)
+	var all []string
+	for _, each := range known(policies) {
+		all = append(all, each.Name)
 	}
 	for _, each := range []struct {
 		flag     string
 		patterns []string
 	}{{"--only", o.selection.Only}, {"--skip", o.selection.Skip}} {
-		if err := names.Check("policy", each.patterns, known); err != nil {
+		if err := names.Check("policy", each.patterns, all); err != nil {
 			return mistake("%s: %v", each.flag, err)
 		}
 	}
-	if o.explain != "" && !slices.Contains(known, o.explain) {
-		return mistake("--explain: %v", names.Unknown("policy", o.explain, known))
+	if o.explain != "" && !slices.Contains(all, o.explain) {
+		return mistake("--explain: %v", names.Unknown("policy", o.explain, all))
 	}
-	if len(o.selected(policies)) == 0 {
+	checked := check.All(policies)
+	if o.listPolicies {
+		checked = known(policies)
+	}
+	if !slices.ContainsFunc(checked, func(p *policy.Policy) bool { return o.selection.Has(p.Name) }) {
+		if len(o.selected(policies)) > 0 {
+			return mistake("--only and --skip leave no policy to check, but such as lack a fact (--explain names it)")
+		}
 		return mistake("--only and --skip leave no policy to check")
 	}
 	return nil
 }
 
+// known are the policies and checks that have a name, those that lack a fact too.
+func known(policies *policy.Set) []*policy.Policy {
+	return policy.Sorted(slices.Concat(check.Builtin(), policies.Known()))
+}
+
 func (o options) selected(policies *policy.Set) []*policy.Policy {
-	return slices.DeleteFunc(check.All(policies), func(p *policy.Policy) bool { return !o.selection.Has(p.Name) })
+	return slices.DeleteFunc(known(policies), func(p *policy.Policy) bool { return !o.selection.Has(p.Name) })
 }
 
 func find(policies []*policy.Policy, name string) *policy.Policy {
@@ -259,19 +314,28 @@ func find(policies []*policy.Policy, name string) *policy.Policy {
 // choose returns the overlays that are named, each once, or all there are.
 func choose(named []string) ([]string, error) {
 	if len(named) == 0 {
+		if _, err := os.Stat(overlaysRoot); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("looking for overlays in %s: no such directory; name an overlay, or a directory below which overlays lie, as in validate .", overlaysRoot)
+		}
 		return overlay.Find(overlaysRoot)
 	}
 	var chosen []string
 	for _, name := range named {
-		if name = filepath.Clean(name); !slices.Contains(chosen, name) {
-			chosen = append(chosen, name)
+		meant, err := overlay.Within(filepath.Clean(name))
+		if err != nil {
+			return nil, err
+		}
+		for _, dir := range meant {
+			if !slices.Contains(chosen, dir) {
+				chosen = append(chosen, dir)
+			}
 		}
 	}
 	return chosen, nil
 }
 
 func loadWaivers(o options, policies []string) (*waiver.List, error) {
-	file := cmp.Or(o.waivers, filepath.Join(o.policies, policy.WaiversFile))
+	file := cmp.Or(o.waivers, filepath.Join(o.folder.beside(), policy.WaiversFile))
 	return waiver.Load(file, o.waivers == "", policies, time.Now().UTC())
 }
 
@@ -349,6 +413,7 @@ func explain(p *policy.Policy, format string, stdout io.Writer) error {
 		{"mend", []string{p.Remediation}},
 		{"severity", []string{p.Severity}},
 		{"requirements", []string{strings.Join(p.Requirements, ", ")}},
+		{"facts", []string{strings.Join(p.Facts, ", ")}},
 		{"links", p.RelatedResources},
 		{"file", []string{p.File}},
 	} {

@@ -97,6 +97,12 @@ func (d *document) policy(p *policy.Policy) {
 	if len(p.Requirements) > 0 {
 		d.line("- requirements: %s", strings.Join(p.Requirements, ", "))
 	}
+	if len(p.Facts) > 0 {
+		d.line("- checked only where the facts have: `%s`", strings.Join(p.Facts, "`, `"))
+	}
+	if p.Specific {
+		d.line("- of this project alone: not among the embedded policies")
+	}
 	for _, link := range p.RelatedResources {
 		d.line("- <%s>", link)
 	}

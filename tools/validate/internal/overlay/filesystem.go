@@ -31,17 +31,20 @@ type guardedFS struct {
 	alone bool
 	// schema is set when the build brings one, or would.
 	schema atomic.Bool
+	// read holds every path that was asked for.
+	read map[string]bool
 }
 
 // mayHaveSchema finds the field openapi, however its name is written; to find too much only costs time.
 var mayHaveSchema = regexp.MustCompile(`(?i)openapi|"[^"\n]*\\[xu\n]`)
 
 func newGuardedFS() *guardedFS {
-	return &guardedFS{FileSystem: filesys.MakeFsOnDisk(), replace: map[string][]byte{}}
+	return &guardedFS{FileSystem: filesys.MakeFsOnDisk(), replace: map[string][]byte{}, read: map[string]bool{}}
 }
 
 // ReadFile implements filesys.FileSystem.
 func (g *guardedFS) ReadFile(path string) ([]byte, error) {
+	g.read[path] = true
 	content, replaced := g.replace[path]
 	if !replaced {
 		var err error

@@ -20,7 +20,7 @@ import (
 // pass unseen.
 func Find(root string) ([]string, error) {
 	s := search{visited: map[string]bool{}}
-	found, err := s.below(root)
+	found, err := s.below(root, true)
 	if err != nil {
 		return nil, err
 	}
@@ -31,11 +31,38 @@ func Find(root string) ([]string, error) {
 	return found, nil
 }
 
+// Dir is the name of a directory that holds nothing but overlays.
+const Dir = "overlays"
+
+// Within returns what a directory means that somebody names: itself when it holds a kustomization, else
+// the overlays below it in lexical order. There, directories without a kustomization are none of them,
+// unless they lie in a Dir; nor are testdata, Components, and kustomizations that one of the others uses. When
+// there is none at all, dir itself is returned, and rendering it fails.
+func Within(dir string) ([]string, error) {
+	if Check(dir) == nil {
+		return []string{dir}, nil
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return []string{dir}, nil
+	}
+	s := search{visited: map[string]bool{}}
+	found, err := s.below(dir, filepath.Base(dir) == Dir)
+	if err != nil {
+		return nil, err
+	}
+	if found = roots(found); len(found) == 0 {
+		return []string{dir}, nil
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
 type search struct {
 	visited map[string]bool // the directories looked through, without links: a link may lead to one of them
 }
 
-func (s *search) below(dir string) ([]string, error) {
+// below returns the overlays below dir; strict says that every directory has to be or to hold one.
+func (s *search) below(dir string, strict bool) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("looking for overlays in %s: %w", dir, explainPath(err))
@@ -48,12 +75,15 @@ func (s *search) below(dir string) ([]string, error) {
 	var found []string
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		if strings.HasPrefix(entry.Name(), ".") {
+		if strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata" && !strict {
 			continue
 		}
 		// Stat, because an overlay may be a link to a directory.
 		info, err := os.Stat(path)
 		if err == nil && !info.IsDir() {
+			continue
+		}
+		if err != nil && !strict {
 			continue
 		}
 		if err != nil || kustomizationFile(path) != "" {
@@ -63,11 +93,11 @@ func (s *search) below(dir string) ([]string, error) {
 		if real, err := absolutePath(path); err == nil && s.visited[real] {
 			continue
 		}
-		below, err := s.below(path)
+		below, err := s.below(path, strict || entry.Name() == Dir)
 		if err != nil {
 			return nil, err
 		}
-		if len(below) == 0 {
+		if len(below) == 0 && strict {
 			below = []string{path}
 		}
 		found = append(found, below...)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 
 	"sigs.k8s.io/kustomize/api/krusty"
@@ -24,6 +26,7 @@ type Rendered struct {
 	Dir string
 
 	resources resmap.ResMap
+	read      map[string]bool
 }
 
 // Warm initialises Kustomize's OpenAPI data, which is a data race when it first happens in several
@@ -47,7 +50,7 @@ func Render(ctx context.Context, dir string) (*Rendered, error) {
 	case err != nil:
 		return nil, fmt.Errorf("rendering %s: %w", dir, diagnose(ctx, dir, err))
 	}
-	return &Rendered{Dir: dir, resources: resources}, nil
+	return &Rendered{Dir: dir, resources: resources, read: fsys.read}, nil
 }
 
 // ErrAlone is why an overlay was not rendered that brings an OpenAPI schema of its own: Kustomize has one
@@ -91,6 +94,9 @@ func buildToEnd(fsys filesys.FileSystem, dir string) (resources resmap.ResMap, e
 
 // Resources returns the objects in the order in which Kustomize writes them.
 func (r *Rendered) Resources() []*resource.Resource { return r.resources.Resources() }
+
+// Read returns the absolute paths that the build asked for, whether there was a file or not.
+func (r *Rendered) Read() []string { return slices.Sorted(maps.Keys(r.read)) }
 
 // unprintable is how the library quotes a value that it cannot write.
 var unprintable = regexp.MustCompile(`map\[string\]interface \{\}\([^)]*\): yaml: |: \[\]interface.*|: map\[.*`)

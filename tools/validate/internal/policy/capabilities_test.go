@@ -61,7 +61,7 @@ func TestVerdictsDependOnNothingElse(t *testing.T) {
 					require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 					require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 				}
-				_, err := regotest.Run(t.Context(), dir, time.Minute)
+				_, err := regotest.Run(t.Context(), policy.Folder{Dir: dir}, time.Minute)
 				assert.ErrorContains(t, err, "undefined function "+name)
 			}
 			dir := t.TempDir()

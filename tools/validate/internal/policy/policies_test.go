@@ -12,7 +12,9 @@ import (
 	"github.com/open-policy-agent/opa/v1/format"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
+	"github.com/ft-services/ft-services/policies"
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 )
 
@@ -130,4 +132,62 @@ func TestSelect(t *testing.T) {
 		})
 	}
 	assert.Len(t, set.Policies(), 2, "the whole set stays what it is")
+}
+
+// TestTheProjectGivesEveryFact keeps a policy from falling silent because a fact was renamed or lost.
+func TestTheProjectGivesEveryFact(t *testing.T) {
+	set, err := policy.Load(root)
+	require.NoError(t, err)
+	assert.Empty(t, set.Idle())
+	facts := set.Facts()["facts"].(map[string]any)
+	for _, each := range set.Policies() {
+		for _, fact := range each.Facts {
+			assert.Contains(t, facts, fact, each.Name)
+		}
+	}
+}
+
+// TestEmbedded takes what the program carries to a project of which nothing is known, or one fact
+// alone: every policy evaluates, or is not evaluated for want of its fact.
+func TestEmbedded(t *testing.T) {
+	own, err := policy.Load(root)
+	require.NoError(t, err)
+	all := own.Facts()["facts"].(map[string]any)
+	known := map[string]map[string]any{"nothing": {}, "everything": all}
+	for name := range all {
+		known[name+" alone"] = map[string]any{name: all[name]}
+	}
+	objects := rendered(t)
+	for name, facts := range known {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "facts.yaml")
+			text, err := yaml.Marshal(map[string]any{"facts": facts})
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(file, text, 0o600))
+			set, err := policy.Folder{Dir: "embedded", FS: policies.Files, Facts: file}.Load()
+			require.NoError(t, err)
+			for _, each := range own.Policies() {
+				lacks := slices.ContainsFunc(each.Facts, func(fact string) bool { return facts[fact] == nil })
+				assert.Equal(t, lacks && !each.Specific, slices.ContainsFunc(set.Idle(), func(p *policy.Policy) bool { return p.Name == each.Name }), "%s is idle", each.Name)
+				assert.Equal(t, !lacks && !each.Specific, set.Policy(each.Name) != nil, "%s is evaluated", each.Name)
+			}
+			_, err = set.Evaluate(t.Context(), objects)
+			require.NoError(t, err)
+		})
+	}
+}
+
+// rendered returns the objects of an overlay of this project.
+func rendered(t *testing.T) []map[string]any {
+	t.Helper()
+	text, err := os.ReadFile("../../testdata/golden/minikube.yaml")
+	require.NoError(t, err)
+	var objects []map[string]any
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
+		var object map[string]any
+		require.NoError(t, yaml.Unmarshal([]byte(document), &object))
+		objects = append(objects, object)
+	}
+	require.NotEmpty(t, objects)
+	return objects
 }

@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -40,35 +39,39 @@ type Result struct {
 	Problem string // why it fails; empty when it passes
 }
 
-// Run proves the policies of a folder, whatever their packages are called. The results are ordered:
-// tests by file and line, then fixtures by path. One that takes longer than the timeout fails. That there
-// is nothing to run is an error.
-func Run(ctx context.Context, dir string, timeout time.Duration) ([]Result, error) {
-	modules, err := policy.Modules(dir, func(string) bool { return true })
+// Run proves the policies of a folder, whatever their packages are called; a folder of conftest's in
+// all of its namespaces. The results are ordered: tests by file and line, then fixtures by path. One that
+// takes longer than the timeout fails. That there is nothing to run is an error.
+func Run(ctx context.Context, folder policy.Folder, timeout time.Duration) ([]Result, error) {
+	modules, err := folder.Modules(func(string) bool { return true })
 	if err != nil {
 		return nil, err
 	}
-	facts, err := policy.LoadFacts(dir)
+	load := folder.Conftest.LoadData
+	if policy.IsOurs(modules) {
+		load = folder.LoadFacts
+	}
+	data, err := load()
 	if err != nil {
 		return nil, err
 	}
-	results, err := runTests(ctx, modules, facts, timeout)
+	results, err := runTests(ctx, modules, data, timeout)
 	if err != nil {
 		return nil, err
 	}
-	fixtures, err := findFixtures(dir)
+	fixtures, err := findFixtures(folder.Dir)
 	if err != nil {
 		return nil, err
 	}
 	if len(fixtures) > 0 {
-		proven, err := runFixtures(ctx, dir, modules, facts, fixtures, timeout)
+		proven, err := runFixtures(ctx, folder, modules, fixtures, timeout)
 		if err != nil {
 			return nil, err
 		}
 		results = append(results, proven...)
 	}
 	if len(results) == 0 {
-		return nil, fmt.Errorf("%s: nothing to test: no rule test_* in a Rego file, no testdata/allow-*.yaml or deny-*.yaml", dir)
+		return nil, fmt.Errorf("%s: nothing to test: no rule test_* in a Rego file, no testdata/allow-*.yaml or deny-*.yaml", folder.Dir)
 	}
 	return results, nil
 }
@@ -143,12 +146,9 @@ func findFixtures(dir string) ([]string, error) {
 // verdict evaluates the policy beside a fixture and returns the texts of its findings.
 type verdict func(ctx context.Context, documents []map[string]any) ([]string, error)
 
-func runFixtures(ctx context.Context, dir string, modules map[string]*ast.Module, facts map[string]any, fixtures []string, timeout time.Duration) ([]Result, error) {
-	verdicts := map[string]verdict{}
-	if err := ours(dir, modules, verdicts); err != nil {
-		return nil, err
-	}
-	if err := others(modules, facts, verdicts); err != nil {
+func runFixtures(ctx context.Context, folder policy.Folder, modules map[string]*ast.Module, fixtures []string, timeout time.Duration) ([]Result, error) {
+	verdicts, err := beside(folder, modules)
+	if err != nil {
 		return nil, err
 	}
 	results := make([]Result, 0, len(fixtures))
@@ -165,22 +165,35 @@ func runFixtures(ctx context.Context, dir string, modules map[string]*ast.Module
 	return results, nil
 }
 
-// ours adds the policies that the validator itself evaluates, which are held to its rules.
-func ours(dir string, modules map[string]*ast.Module, verdicts map[string]verdict) error {
-	own := false
-	for _, module := range modules {
-		own = own || strings.HasPrefix(module.Package.Path.String(), "data.policies.")
+// beside returns, by directory, the verdict of the policies that lie in it.
+func beside(folder policy.Folder, modules map[string]*ast.Module) (map[string]verdict, error) {
+	policies := map[string][]string{}
+	ours := policy.IsOurs(modules)
+	for file, module := range modules {
+		if !ours && !strings.HasSuffix(file, "_test.rego") {
+			policies[filepath.Dir(file)] = append(policies[filepath.Dir(file)], policy.ConftestPolicies(module)...)
+		}
 	}
-	if !own {
-		return nil
+	if !ours && len(slices.Concat(slices.Collect(maps.Values(policies))...)) == 0 {
+		return nil, nil // Then no fixture has a policy, which its result says.
 	}
-	set, err := policy.Load(dir)
+	folder.Conftest.AllNamespaces = true
+	set, err := folder.Load()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, each := range set.Policies() {
-		alone := set.Select(func(name string) bool { return name == each.Name })
-		verdicts[filepath.Dir(each.File)] = func(ctx context.Context, documents []map[string]any) ([]string, error) {
+	if ours {
+		for _, each := range set.Policies() {
+			policies[filepath.Dir(each.File)] = append(policies[filepath.Dir(each.File)], each.Name)
+		}
+	}
+	verdicts := map[string]verdict{}
+	for dir, names := range policies {
+		if len(names) == 0 {
+			continue
+		}
+		alone := set.Select(func(name string) bool { return slices.Contains(names, name) })
+		verdicts[dir] = func(ctx context.Context, documents []map[string]any) ([]string, error) {
 			results, err := alone.Evaluate(ctx, documents)
 			var texts []string
 			for _, result := range results {
@@ -189,71 +202,7 @@ func ours(dir string, modules map[string]*ast.Module, verdicts map[string]verdic
 			return texts, err
 		}
 	}
-	return nil
-}
-
-// others adds, for the directories that have none yet, the packages with a rule deny, which is all
-// that another tool's policies have in common.
-func others(modules map[string]*ast.Module, facts map[string]any, verdicts map[string]verdict) error {
-	packages := map[string][]ast.Ref{}
-	for _, file := range slices.Sorted(maps.Keys(modules)) {
-		dir, module := filepath.Dir(file), modules[file]
-		denies := slices.ContainsFunc(module.Rules, func(rule *ast.Rule) bool { return rule.Head.Ref()[0].Value.Compare(ast.Var("deny")) == 0 })
-		known := slices.ContainsFunc(packages[dir], func(ref ast.Ref) bool { return ref.Equal(module.Package.Path) })
-		if verdicts[dir] == nil && denies && !known && !strings.HasSuffix(file, "_test.rego") {
-			packages[dir] = append(packages[dir], module.Package.Path)
-		}
-	}
-	if len(packages) == 0 {
-		return nil
-	}
-	compiler := newCompiler()
-	if compiler.Compile(modules); compiler.Failed() {
-		return policy.RegoError(compiler.Errors)
-	}
-	for dir, refs := range packages {
-		verdicts[dir] = func(ctx context.Context, documents []map[string]any) ([]string, error) {
-			var texts []string
-			for _, ref := range refs {
-				found, err := evaluate(ctx, compiler, facts, ref, documents)
-				if err != nil {
-					return nil, err
-				}
-				texts = append(texts, found...)
-			}
-			return texts, nil
-		}
-	}
-	return nil
-}
-
-func evaluate(ctx context.Context, compiler *ast.Compiler, facts map[string]any, ref ast.Ref, documents []map[string]any) ([]string, error) {
-	data := maps.Clone(facts)
-	inventory := make([]any, len(documents))
-	for i, document := range documents {
-		inventory[i] = document
-	}
-	data["inventory"] = inventory
-	query, err := rego.New(
-		rego.Compiler(compiler),
-		rego.Store(inmem.NewFromObject(data)),
-		rego.Query(ref.String()+".deny[result]"),
-		rego.StrictBuiltinErrors(true),
-	).PrepareForEval(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("preparing %s: %w", ref, policy.RegoError(err))
-	}
-	var texts []string
-	for _, document := range documents {
-		bindings, err := query.Eval(ctx, rego.EvalInput(document))
-		if err != nil {
-			return nil, fmt.Errorf("evaluating %s: %w", ref, err)
-		}
-		for _, binding := range bindings {
-			texts = append(texts, fmt.Sprint(binding.Bindings["result"]))
-		}
-	}
-	return texts, nil
+	return verdicts, nil
 }
 
 func tooLong(timeout time.Duration) error {
@@ -278,7 +227,7 @@ func prove(ctx context.Context, file string, verdict verdict) error {
 		return errors.New("is no fixture: its name starts with allow- or deny- and ends in .yaml")
 	}
 	if verdict == nil {
-		return errors.New("there is no policy beside it: no Rego file with a rule deny in the directory above testdata")
+		return errors.New("there is no policy beside it: no Rego file with a rule deny, violation or warn in the directory above testdata")
 	}
 	documents, err := read(file)
 	if err != nil {

@@ -10,13 +10,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 	"github.com/ft-services/ft-services/tools/validate/internal/regotest"
 )
 
 // TestThePoliciesAreProven runs what stands beside the repository's policies.
 func TestThePoliciesAreProven(t *testing.T) {
 	const root = "../../../../policies"
-	results, err := regotest.Run(t.Context(), root, time.Minute)
+	results, err := regotest.Run(t.Context(), policy.Folder{Dir: root}, time.Minute)
 	require.NoError(t, err)
 	tests := 0
 	for _, result := range results {
@@ -104,15 +105,15 @@ func TestRun(t *testing.T) {
 		},
 		"one that fails while it runs": {
 			files{
-				"main.rego":            "package main\n\ndeny contains \"no\" if 1 / input.size > 0\n",
-				"testdata/deny-0.yaml": "size: 0",
+				"numbers/part/part.rego":            "# METADATA\n# title: A policy\npackage policies.numbers.part\n\ndeny contains \"no\" if 1 / input.size > 0\n",
+				"numbers/part/testdata/deny-0.yaml": "size: 0",
 			},
-			map[string]string{"testdata/deny-0.yaml": "divide by zero"},
+			map[string]string{"numbers/part/testdata/deny-0.yaml": "divide by zero"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := test.files.write(t)
-			results, err := regotest.Run(t.Context(), root, time.Minute)
+			results, err := regotest.Run(t.Context(), policy.Folder{Dir: root}, time.Minute)
 			require.NoError(t, err)
 			got := map[string]string{}
 			for _, result := range results {
@@ -139,15 +140,15 @@ func TestRunRefuses(t *testing.T) {
 		"broken":        {files{"x.rego": "package"}, "x.rego:1: policy does not compile"},
 		"uncompilable":  {files{"x_test.rego": "package main\n\ntest_x if unknown(1)\n"}, "x_test.rego:3: policy does not compile: undefined function unknown"},
 		"the network":   {files{"x_test.rego": "package main\n\ntest_x if http.send({})\n"}, "undefined function http.send"},
-		"broken facts":  {files{"facts.yaml": "[", "x.rego": "package main\n"}, "loading facts from"},
+		"broken facts":  {files{"facts.yaml": "[", "x.rego": "package policies.a.b\n"}, "loading facts from"},
 		"unusable ours": {files{"a/b/b.rego": "package policies.a.b\n\ndeny contains \"no\"\n", "a/b/testdata/deny-1.yaml": "size: 1"}, "no METADATA with a title"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := regotest.Run(t.Context(), test.files.write(t), time.Minute)
+			_, err := regotest.Run(t.Context(), policy.Folder{Dir: test.files.write(t)}, time.Minute)
 			assert.ErrorContains(t, err, test.says)
 		})
 	}
-	_, err := regotest.Run(t.Context(), "nowhere", time.Minute)
+	_, err := regotest.Run(t.Context(), policy.Folder{Dir: "nowhere"}, time.Minute)
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }
 
@@ -159,7 +160,7 @@ func TestWhatDoesNotEndFails(t *testing.T) {
 		"x_test.rego":          "package policies.numbers.large_test\n\ntest_endless" + endless,
 		"testdata/deny-a.yaml": "a: b\n",
 	}.write(t)
-	results, err := regotest.Run(t.Context(), root, 100*time.Millisecond)
+	results, err := regotest.Run(t.Context(), policy.Folder{Dir: root}, 100*time.Millisecond)
 	require.NoError(t, err)
 	require.Len(t, results, 2)
 	for _, result := range results {
@@ -175,7 +176,7 @@ func TestASchemaIsNotFetched(t *testing.T) {
 		"x_test.rego":          "package policies.numbers.large_test\n\ntest_fetch" + fetches,
 		"testdata/deny-a.yaml": "a: b\n",
 	}.write(t)
-	results, err := regotest.Run(t.Context(), root, time.Minute)
+	results, err := regotest.Run(t.Context(), policy.Folder{Dir: root}, time.Minute)
 	require.NoError(t, err)
 	require.Len(t, results, 2)
 	for _, result := range results {

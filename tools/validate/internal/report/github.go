@@ -20,14 +20,14 @@ func GitHub(w io.Writer, report *Report, _ bool) error {
 	}
 	for _, finding := range report.Findings {
 		level, title, lines := "error", finding.Policy, []string{finding.Message}
+		if finding.Severity == policy.SeverityWarning {
+			level = "warning"
+		}
 		switch {
 		case finding.Waived != nil:
 			level, title = "notice", finding.Policy+" (waived)"
 			lines = append(lines, fmt.Sprintf("Waived until %s by %s: %s", finding.Waived.Expires, finding.Waived.Owner, finding.Waived.Reason))
-		case finding.Severity == policy.SeverityWarning:
-			level = "warning"
-			fallthrough
-		default:
+		case finding.Remediation != "":
 			lines = append(lines, finding.Remediation)
 		}
 		if len(finding.Overlays) > 0 {

@@ -112,7 +112,10 @@ func (s *junitSuite) add(report *Report, finding Finding) {
 	if finding.Object == "" {
 		name = append(name, finding.Position())
 	}
-	lines := []string{finding.Message, finding.Remediation}
+	lines := []string{finding.Message}
+	if finding.Remediation != "" {
+		lines = append(lines, finding.Remediation)
+	}
 	if position := finding.Position(); position != "" {
 		lines = append(lines, position)
 	}

@@ -52,12 +52,16 @@ type textWriter struct {
 }
 
 func (t *textWriter) line(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	// A CI runner obeys a line that begins like this, or holds that, whoever has written it.
-	if rest := strings.TrimLeft(text, " "); strings.HasPrefix(rest, "::") {
-		text = text[:len(text)-len(rest)] + `\` + rest
+	t.buffer.WriteString(Inert(fmt.Sprintf(format, args...)) + "\n")
+}
+
+// Inert is a line that no CI runner takes for a command: it obeys one that begins like this, or holds
+// that, whoever has written it.
+func Inert(line string) string {
+	if rest := strings.TrimLeft(line, " "); strings.HasPrefix(rest, "::") {
+		line = line[:len(line)-len(rest)] + `\` + rest
 	}
-	t.buffer.WriteString(strings.ReplaceAll(text, "##[", "## [") + "\n")
+	return strings.ReplaceAll(line, "##[", "## [")
 }
 
 func (t *textWriter) paint(style, text string) string {

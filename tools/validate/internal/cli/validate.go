@@ -15,6 +15,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/ft-services/ft-services/tools/validate/internal/bound"
 	"github.com/ft-services/ft-services/tools/validate/internal/check"
 	"github.com/ft-services/ft-services/tools/validate/internal/git"
 	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
@@ -73,6 +74,9 @@ from the commit at which HEAD left REF: HEAD by default, in a pull request of Gi
 is for. Only overlays that would read a changed file are checked; all, when policies, facts, waivers
 or the validator have changed. With no overlay left the run is clean, and says so on stderr.
 
+An overlay that takes longer than --timeout is not checked; nor is one that takes more memory than
+GOMEMLIMIT in the environment, 1 GiB when that is not set. The others are.
+
 Exit codes:
   0  clean
   1  violations, failing tests, a stale README, or a difference (diff --exit-code)
@@ -93,6 +97,9 @@ type options struct {
 	failOn       string
 	selection    check.Selection
 	jobs         int
+	timeout      time.Duration
+	overran      []string
+	oneByOne     bool
 	stats        bool
 	listPolicies bool
 	explain      string
@@ -122,10 +129,12 @@ func (p Program) validate(args []string) (action, string, error) {
 	flags.Lookup("changed").NoOptDefVal = changedSince()
 	flags.BoolVar(&o.strict, "strict", false, "a waiver that covers nothing is an error")
 	flags.IntVar(&o.jobs, "jobs", 0, "check `N` overlays at once (default: as many as there are processors)")
+	flags.DurationVar(&o.timeout, "timeout", time.Minute, "`time` that one overlay may take")
 	flags.BoolVar(&o.stats, "stats", false, "print to stderr what was done and how long each stage took")
 	flags.BoolVar(&o.render, "render", false, "print the rendered overlay instead of checking it")
 	flags.BoolVar(&o.listPolicies, "list-policies", false, "print the policies, as text or JSON, and exit")
 	flags.StringVar(&o.explain, "explain", "", "print what the `POLICY` promises, as text or JSON, and exit")
+	restartFlags(flags, &o)
 	help := fmt.Sprintf(usage, flags.FlagUsages())
 	if err := parse(flags, args); err != nil {
 		return nil, help, err
@@ -140,6 +149,9 @@ func (p Program) validate(args []string) (action, string, error) {
 	}
 	if flags.Changed("kubernetes") && o.kubernetes == "" {
 		return nil, help, mistake("--kubernetes wants a version; known: %s", strings.Join(schema.Minors(), ", "))
+	}
+	if o.timeout <= 0 {
+		return nil, help, mistake("--timeout is %s; more than nothing is needed", o.timeout)
 	}
 	if flags.Changed("changed") {
 		if err := checkRef(o.changed, o.overlays); err != nil {
@@ -194,7 +206,7 @@ func (o options) check() error {
 
 func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error) {
 	if o.render {
-		return ExitClean, render(ctx, o.overlays[0], stdout)
+		return ExitClean, o.printRendered(ctx, stdout)
 	}
 	var recorder *stats.Recorder
 	if o.stats {
@@ -223,6 +235,9 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 		Strict:    o.strict,
 		FailOn:    o.failOn,
 		Jobs:      o.jobs,
+		Timeout:   o.timeout,
+		Overran:   o.overranReasons(),
+		OneByOne:  o.oneByOne,
 		Stats:     recorder,
 	}
 	if checker.Waivers, err = loadWaivers(o, check.Waivable(policies)); err != nil {
@@ -366,8 +381,17 @@ func repositoryRoot() string {
 	}
 }
 
-func render(ctx context.Context, dir string, stdout io.Writer) error {
-	rendered, err := overlay.Render(ctx, filepath.Clean(dir))
+func (o options) printRendered(ctx context.Context, stdout io.Writer) error {
+	dir := filepath.Clean(o.overlays[0])
+	if reason, overran := o.overranReasons()[dir]; overran {
+		return errors.New(reason)
+	}
+	ctx, cancel := check.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	ctx, end := bound.Begin(ctx, dir)
+	defer end()
+	bound.Doing(ctx, "rendering "+dir)
+	rendered, err := overlay.Render(overlay.Alone(ctx), dir)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,14 @@ func convert(node *yaml.Node, path []any, defects *[]Defect) (any, error) {
 	case yaml.MappingNode:
 		fields := make(map[string]any, len(node.Content)/2)
 		for i := 0; i+1 < len(node.Content); i += 2 {
-			key := node.Content[i].Value
+			written := node.Content[i]
+			if written.Kind == yaml.AliasNode {
+				written = written.Alias
+			}
+			if written.Kind != yaml.ScalarNode {
+				return nil, fmt.Errorf("line %d: a key is a list or a mapping; only a text can be one", written.Line)
+			}
+			key := written.Value
 			below := append(path, key)
 			if _, twice := fields[key]; twice {
 				*defects = append(*defects, Defect{slices.Clone(below), fmt.Sprintf("the key %q stands twice in the same mapping", key)})

@@ -2,6 +2,7 @@ package manifest_test
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/ft-services/ft-services/tools/validate/internal/field"
 	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
 	"github.com/ft-services/ft-services/tools/validate/internal/schema"
 )
@@ -26,6 +28,11 @@ func FuzzDecode(f *testing.F) {
 		"apiVersion: policy/v1beta1\nkind: PodDisruptionBudget\n",
 		"apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: x, labels: {a: 5}}\nspec: {addresses: [5]}\n",
 		"a: &a [b, *a]\n",
+		"apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [null, {port: .nan}, {port: 18446744073709551615}, {port: 0x1p-2}, {targetPort: 1.5}]}\n",
+		"apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: &a {selector: {<<: {a: b}}, 1: 2, ? [a] : b}\n",
+		"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: 2024-01-01, creationTimestamp: yes}\nspec: {template: {spec: {containers: [{resources: {limits: {cpu: 1e400}}}]}}}\n",
+		"apiVersion: v1\nkind: Secret\ndata: {a: '*', b: !!binary aGk=}\n",
+		"apiVersion: a/b/c\nkind: [List]\n",
 		"- 1\n",
 		"apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec: {group: a, names: {kind: B}, versions: [{name: c, served: true}, 1]}\n",
 	} {
@@ -47,8 +54,11 @@ func FuzzDecode(f *testing.F) {
 		}
 		object, _, err := manifest.Read(node)
 		if err != nil {
+			require.NotContains(t, err.Error(), "goroutine ")
 			return
 		}
+		_, err = json.Marshal(object.Value)
+		require.NoError(t, err)
 		var definitions []*schema.Definition
 		definition, err := schema.NewDefinition(object.Value, "fuzz")
 		require.NoError(t, err)
@@ -64,6 +74,8 @@ func FuzzDecode(f *testing.F) {
 			require.NoError(t, err)
 			for _, defect := range defects {
 				require.NotEmpty(t, defect.Text)
+				_ = field.Format(defect.Path)
+				manifest.Container(object.Value, defect.Path)
 			}
 			for _, served := range served(definition) {
 				_, err := decoder.Check(ctx, manifest.New(map[string]any{

@@ -23,7 +23,7 @@ _label := "app.kubernetes.io/version"
 deny contains result if {
 	kubernetes.pod_path(input)
 	some image in images.images(input)
-	others := _versions[images.name(image.reference)] - {_version(image.reference)}
+	others := _versions(images.name(image.reference)) - {_version(image.reference)}
 	count(others) > 0
 	result := {
 		"msg": sprintf("%s runs %s, others run the same image as %s", [
@@ -49,11 +49,16 @@ deny contains result if {
 	}
 }
 
-# Every image by its name, with the versions of it that the overlay runs.
-_versions[name] contains _version(image.reference) if {
-	some workload in ({input} | {o | some o in kubernetes.workloads})
+# _versions(name) is the versions of the image that the input and the overlay run.
+_versions(name) := object.get(_versions_by_name, name, set()) | {_version(image.reference) |
+	some image in images.images(input)
+	images.name(image.reference) == name
+}
+
+# Of each image, by its name, the versions that the overlay runs.
+_versions_by_name[images.name(image.reference)] contains _version(image.reference) if {
+	some workload in kubernetes.workloads
 	some image in images.images(workload)
-	name := images.name(image.reference)
 }
 
 _version(reference) := trim_left(trim_prefix(reference, images.name(reference)), ":")

@@ -127,21 +127,35 @@ default inventory := []
 inventory := data.inventory
 
 # peers(kind) is every object of that kind in the input's namespace.
-peers(kind) := [o |
-	some o in inventory
-	o.kind == kind
-	namespace(o) == namespace(input)
-]
+peers(kind) := [o | some o in object.get(_by_kind, [kind, namespace(input)], {})]
+
+# named(kind, ns, name) is every object of that kind, namespace and name; there may be two, of
+# different API groups.
+named(kind, ns, name) := [o | some o in object.get(_by_name, [kind, ns, name], {})]
 
 # workloads is every workload of the overlay.
 workloads := [o | some o in inventory; pod_path(o)]
 
 # selected_by(selector, ns) is every workload of the namespace whose pods the label selector selects.
 selected_by(selector, ns) := [o |
-	some o in workloads
-	namespace(o) == ns
+	some o in _candidates(selector, ns)
 	label_selector_matches(selector, pod_labels(o))
 ]
+
+# Nearly every selector names the service, which leaves few workloads to compare.
+_candidates(selector, ns) := object.get(_workloads_by_service, [ns, service], {}) if {
+	service := selector.matchLabels["app.kubernetes.io/name"]
+} else := object.get(_workloads_by_namespace, ns, {})
+
+# The inventory by what is looked for. An object is looked for once for every other one, so a search
+# through all of them would take as long as the square of their number.
+_by_kind[o.kind][namespace(o)][i] := o if some i, o in inventory
+
+_by_name[o.kind][namespace(o)][o.metadata.name][i] := o if some i, o in inventory
+
+_workloads_by_namespace[namespace(o)][i] := o if some i, o in workloads
+
+_workloads_by_service[namespace(o)][pod_labels(o)["app.kubernetes.io/name"]][i] := o if some i, o in workloads
 
 # selected_by_service(service) is every workload that the Service leads to; without a selector, none.
 selected_by_service(service) := [o |

@@ -38,11 +38,23 @@ policies := [o | some o in kubernetes.inventory; o.kind == "NetworkPolicy"]
 # policies_of(workload, direction) is every NetworkPolicy that selects the workload's pods and has a
 # say in that direction.
 policies_of(workload, direction) := [policy |
-	some policy in policies
-	kubernetes.namespace(policy) == kubernetes.namespace(workload)
+	some policy in _candidates(workload)
 	direction in policy_types(policy)
 	kubernetes.label_selector_matches(pod_selector(policy), kubernetes.pod_labels(workload))
 ]
+
+# The policies of the namespace that name the workload's service, or none.
+_candidates(workload) := object.union(
+	object.get(_policies_by_service, [ns, kubernetes.workload_service_name(workload)], {}),
+	object.get(_policies_by_service, [ns, ""], {}),
+) if {
+	ns := kubernetes.namespace(workload)
+}
+
+_policies_by_service[kubernetes.namespace(policy)][service][i] := policy if {
+	some i, policy in policies
+	service := object.get(pod_selector(policy), ["matchLabels", "app.kubernetes.io/name"], "")
+}
 
 # selected_by(policy) is every workload whose pods the policy selects.
 selected_by(policy) := kubernetes.selected_by(pod_selector(policy), kubernetes.namespace(policy))
@@ -50,10 +62,21 @@ selected_by(policy) := kubernetes.selected_by(pod_selector(policy), kubernetes.n
 # peers(rule_peers, ns) is every workload of the overlay that a list of peers means, seen from the
 # namespace of its policy.
 peers(rule_peers, ns) := [workload |
-	some workload in kubernetes.workloads
 	some peer in rule_peers
-	is_peer(peer, ns, workload)
+	some workload in _meant_by(peer, ns)
 ]
+
+_meant_by(peer, ns) := kubernetes.selected_by(object.get(peer, "podSelector", {}), ns) if {
+	not peer.ipBlock
+	not peer.namespaceSelector
+}
+
+_meant_by(peer, ns) := [workload |
+	some workload in kubernetes.workloads
+	is_peer(peer, ns, workload)
+] if {
+	peer.namespaceSelector
+}
 
 # is_peer(peer, ns, workload): does a peer, seen from the namespace ns, mean the workload?
 is_peer(peer, ns, workload) if {

@@ -161,11 +161,9 @@ _is_made if {
 	namespace.existing
 }
 
-_is_made if {
-	some o in kubernetes.inventory
-	o.kind == "Namespace"
-	o.metadata.name == _namespace
-}
+_is_made if _namespace in _made
 
 # Without the fact, who knows?
 _is_made if not data.facts.namespaces
+
+_made := {o.metadata.name | some o in kubernetes.inventory; o.kind == "Namespace"}

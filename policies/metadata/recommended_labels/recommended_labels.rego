@@ -18,14 +18,17 @@ package policies.metadata.recommended_labels
 
 import data.policies.lib.kubernetes
 
-_everywhere := {"name", "component", "part-of", "managed-by"}
+_everywhere := {
+	"app.kubernetes.io/component",
+	"app.kubernetes.io/managed-by",
+	"app.kubernetes.io/name",
+	"app.kubernetes.io/part-of",
+}
 
 deny contains result if {
 	some place in _places
-	some label in place.wanted
-	key := sprintf("app.kubernetes.io/%s", [label])
-	value := object.get(input, array.concat(place.path, [key]), "")
-	value in {"", null}
+	stated := {key | some key, value in object.get(input, place.path, {}); not value in {"", null}}
+	some key in (place.wanted - stated)
 	result := {
 		"msg": sprintf("%s has no label %s", [place.of, key]),
 		"path": array.concat(place.path, [key]),
@@ -61,4 +64,4 @@ _places contains place if {
 	}
 }
 
-_of_workloads := _everywhere | {"version"}
+_of_workloads := _everywhere | {"app.kubernetes.io/version"}

@@ -19,6 +19,7 @@ package policies.namespaces.pod_security
 import data.policies.lib.kubernetes
 
 deny contains result if {
+	input.kind == "Namespace"
 	some mode, level in _modes
 	label := sprintf("pod-security.kubernetes.io/%s", [mode])
 	found := _label(label)
@@ -31,6 +32,7 @@ deny contains result if {
 }
 
 deny contains result if {
+	input.kind == "Namespace"
 	some mode, _ in _modes
 	label := sprintf("pod-security.kubernetes.io/%s-version", [mode])
 	found := _label(label)

@@ -51,8 +51,7 @@ deny contains result if {
 
 _role_exists if {
 	input.roleRef.kind == "Role"
-	some role in kubernetes.peers("Role")
-	role.metadata.name == input.roleRef.name
+	count(kubernetes.named("Role", kubernetes.namespace(input), input.roleRef.name)) > 0
 }
 
 _role_exists if {
@@ -73,10 +72,7 @@ _role_exists if {
 }
 
 _account_exists(subject) if {
-	some account in kubernetes.inventory
-	account.kind == "ServiceAccount"
-	account.metadata.name == subject.name
-	kubernetes.namespace(account) == subject.namespace
+	count(kubernetes.named("ServiceAccount", subject.namespace, subject.name)) > 0
 }
 
 # Every namespace has one.

@@ -75,8 +75,7 @@ deny contains result if {
 
 # The keys of the Secret as it is declared, and as it stands in the overlay; none if it is nowhere.
 _key_sets(name) := {keys | some keys in _declared(name)} | {references.keys(secret) |
-	some secret in kubernetes.peers("Secret")
-	secret.metadata.name == name
+	some secret in kubernetes.named("Secret", kubernetes.namespace(input), name)
 }
 
 _declared(name) := {{key | some key in secrets[name]} |

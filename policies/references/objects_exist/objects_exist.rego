@@ -29,8 +29,7 @@ deny contains result if {
 deny contains result if {
 	kubernetes.pod_path(input)
 	some reference in references.config_maps(input)
-	some config in kubernetes.peers("ConfigMap")
-	config.metadata.name == reference.name
+	some config in kubernetes.named("ConfigMap", kubernetes.namespace(input), reference.name)
 	some wanted in reference.keys
 	not wanted.key in references.keys(config)
 	result := {
@@ -67,10 +66,7 @@ _missing(kind, name, path) := {
 	"value": name,
 }
 
-_is_there(kind, name) if {
-	some object in kubernetes.peers(kind)
-	object.metadata.name == name
-}
+_is_there(kind, name) if count(kubernetes.named(kind, kubernetes.namespace(input), name)) > 0
 
 # These the cluster makes in every namespace.
 _is_there("ConfigMap", "kube-root-ca.crt")

@@ -82,7 +82,7 @@ _selectors contains {"selector": {"matchLabels": input.spec.selector}, "path": [
 }
 
 _selectors contains {"selector": input.spec.selector, "path": ["spec", "selector"]} if {
-	input.kind in (_workload_kinds | {"PodDisruptionBudget"})
+	input.kind in {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "PodDisruptionBudget"}
 }
 
 _selectors contains {"selector": input.spec.podSelector, "path": ["spec", "podSelector"]} if {

@@ -61,14 +61,17 @@ _assignments := [
 	`(?im)\bdefine\s*\(\s*["'](\w*(?:password|secret|token|key|salt))["']\s*,\s*("[^"\n]*"|'[^'\n]*')`,
 ]
 
+_any_setting := sprintf("(?i)%s|define", [_called])
+
 _variable := `(?i)password|passwd|passphrase|secret|token|credential|salt|(?:^|_)(?:pass|pwd)(?:_|$)|(?:^|_)(?:api|access|auth|encryption|master|private|signing)_?key(?:_|$)|^key$`
 
 # Names that speak of a credential without holding one.
 _about := `(?i)_(?:algorithm|dir|enabled|file|length|name|namespace|path|prefix|ttl|type|ur[il])$`
 
+# To look through all texts at once takes a moment; few objects have one that is worth a closer look.
 deny contains result if {
+	regex.match(_any_form, _all_texts)
 	some text in _texts
-	regex.match(_any_form, text.value)
 	some what, form in _forms
 	regex.match(form, text.value)
 	result := {
@@ -78,8 +81,8 @@ deny contains result if {
 }
 
 deny contains result if {
+	regex.match(_any_setting, _all_texts)
 	some text in _texts
-	regex.match(sprintf("(?i)%s|define", [_called]), text.value)
 	some assignment in _assignments
 	some match in regex.find_all_string_submatch_n(assignment, text.value, -1)
 	_is_literal(match[2])
@@ -130,8 +133,13 @@ _texts contains {"path": path, "value": _plain(value)} if {
 	count(value) > 9
 }
 
+_all_texts := concat("\n", [text.value | some text in _texts])
+
 # _plain(text) is the text with every reference to something else cut down to a $.
-_plain(text) := regex.replace(text, `[@$](?:__\w+)?\{[^}\n]*\}|\$\([^()\n]*\)`, "$$")
+_plain(text) := regex.replace(text, `[@$](?:__\w+)?\{[^}\n]*\}|\$\([^()\n]*\)`, "$$") if {
+	some sign in ["$", "@"]
+	contains(text, sign)
+} else := text
 
 # _is_literal(value): is the value of a setting written out?
 _is_literal(value) if {

@@ -141,8 +141,7 @@ deny contains result if {
 deny contains result if {
 	some server in data.facts.passive_ports
 	_serves(server)
-	some service in kubernetes.peers("Service")
-	service.metadata.name == server.service
+	some service in kubernetes.named("Service", kubernetes.namespace(input), server.service)
 	address := service.metadata.annotations["metallb.io/loadBalancerIPs"]
 	some variable in _variables(server)
 	variable.value != address

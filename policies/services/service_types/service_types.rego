@@ -48,7 +48,7 @@ deny contains result if {
 	kubernetes.inventory != []
 	some name, type in data.facts.service_types
 	input.metadata.name == name
-	not name in {service.metadata.name | some service in kubernetes.peers("Service")}
+	count(kubernetes.named("Service", kubernetes.namespace(input), name)) == 0
 	result := {
 		"msg": sprintf("%s has no Service %s of type %s", [kubernetes.describe(input), name, type]),
 		"path": ["metadata", "name"],

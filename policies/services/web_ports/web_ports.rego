@@ -74,9 +74,7 @@ _target_numbers(port) := {port.targetPort} if is_number(port.targetPort)
 _target_numbers(port) := numbers if {
 	is_string(port.targetPort)
 	numbers := {container_port.containerPort |
-		some workload in kubernetes.inventory
-		kubernetes.namespace(workload) == kubernetes.namespace(input)
-		kubernetes.selects(input.spec.selector, kubernetes.pod_labels(workload))
+		some workload in kubernetes.selected_by({"matchLabels": input.spec.selector}, kubernetes.namespace(input))
 		some entry in kubernetes.containers(workload)
 		some container_port in entry.container.ports
 		container_port.name == port.targetPort

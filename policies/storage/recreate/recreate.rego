@@ -50,8 +50,7 @@ _single_claims contains claim.metadata.name if {
 	input.kind == "Deployment"
 	some entry in kubernetes.volumes(input)
 	name := entry.volume.persistentVolumeClaim.claimName
-	some claim in kubernetes.peers("PersistentVolumeClaim")
-	claim.metadata.name == name
+	some claim in kubernetes.named("PersistentVolumeClaim", kubernetes.namespace(input), name)
 	not _is_shared(claim)
 }
 

@@ -213,6 +213,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 		recorder = stats.New([]string{"overlays", "objects", "policies", "evaluations"}, slices.Concat([]string{"load"}, check.Stages(), []string{"report"}))
 	}
 	stop := recorder.Stage("load")
+	go overlay.Warm() // It takes as long as the policies do, and needs nothing of them.
 	policies, err := o.folder.load(stderr)
 	if err != nil {
 		return ExitFailed, err

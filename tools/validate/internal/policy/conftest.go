@@ -70,7 +70,7 @@ func isConftest(rule *ast.Rule) bool {
 // loadConftest makes of every rule a policy of the validator's own form, package
 // policies[<namespace>][<rule>], so that one query evaluates both kinds.
 func (f Folder) loadConftest(modules map[string]*ast.Module) (*Set, error) {
-	set := &Set{policies: map[string]*Policy{}, query: everything, conftest: true}
+	set := &Set{policies: map[string]*Policy{}, conftest: true}
 	all := maps.Clone(modules)
 	known := []string{}
 	for _, file := range slices.Sorted(maps.Keys(modules)) {
@@ -109,6 +109,7 @@ func (f Folder) loadConftest(modules map[string]*ast.Module) (*Set, error) {
 	if set.compiler, err = compile(all); err != nil {
 		return nil, err
 	}
+	set.evaluator = newEvaluator(set.compiler, set.policies)
 	set.data, err = f.Conftest.LoadData()
 	return set, err
 }

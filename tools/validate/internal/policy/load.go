@@ -54,9 +54,10 @@ type Set struct {
 	policies map[string]*Policy
 	compiler *ast.Compiler
 	data     map[string]any
-	query    ast.Body
 	idle     []*Policy
 	conftest bool
+
+	evaluator *evaluator
 }
 
 // Policies returns the policies ordered by name.
@@ -76,9 +77,7 @@ func (s *Set) Select(accept func(name string) bool) *Set {
 			selected.policies[name] = policy
 		}
 	}
-	if len(selected.policies) < len(s.policies) {
-		selected.query = queryOf(slices.Sorted(maps.Keys(selected.policies)))
-	}
+	selected.evaluator = &evaluator{shared: s.evaluator.shared, alone: s.evaluator.alone}
 	return &selected
 }
 
@@ -134,7 +133,7 @@ func (f Folder) Load() (*Set, error) {
 	if len(modules) > 0 && !IsOurs(modules) {
 		return f.loadConftest(modules)
 	}
-	set := &Set{policies: map[string]*Policy{}, data: map[string]any{}, query: everything}
+	set := &Set{policies: map[string]*Policy{}, data: map[string]any{}}
 	for _, file := range slices.Sorted(maps.Keys(modules)) {
 		found, err := describe(file, modules[file])
 		if err != nil {
@@ -160,6 +159,7 @@ func (f Folder) Load() (*Set, error) {
 	if set.compiler, err = compile(modules); err != nil {
 		return nil, err
 	}
+	set.evaluator = newEvaluator(set.compiler, set.policies)
 	if set.data, err = f.LoadFacts(); err != nil {
 		return nil, err
 	}

@@ -119,7 +119,9 @@ func BenchmarkTrace(b *testing.B) {
 	require.NoError(b, synthetic.Break(".", benchmarkSize))
 	policies, err := policy.Load("policies")
 	require.NoError(b, err)
-	checker := &check.Checker{Policies: policies, Decoder: newDecoder(b), Waivers: &waiver.List{}, Selection: check.Selection{Only: []string{"workloads/pod_security"}}}
+	kubernetes, err := check.OnlyKubernetes(schema.Minors()[0])
+	require.NoError(b, err)
+	checker := &check.Checker{Policies: policies, Schemas: schema.NewLibrary(), Kubernetes: kubernetes, Waivers: &waiver.List{}, Selection: check.Selection{Only: []string{"workloads/pod_security"}}}
 	for b.Loop() {
 		result := checker.Run(context.Background(), []string{dir})
 		require.NotEmpty(b, result.Findings)
@@ -150,15 +152,15 @@ func BenchmarkReport(b *testing.B) {
 }
 
 func newDecoder(b *testing.B) *manifest.Decoder {
-	schemas, err := schema.Load()
+	set, err := schema.NewLibrary().Set(schema.Minors()[0])
 	require.NoError(b, err)
-	return manifest.NewDecoder(schemas)
+	return manifest.NewDecoder(set)
 }
 
 func decode(b *testing.B, decoder *manifest.Decoder, rendered *overlay.Rendered) []map[string]any {
 	var values []map[string]any
 	for _, resource := range rendered.Resources() {
-		object, defects, err := decoder.Decode(&resource.RNode)
+		object, defects, err := decoder.Decode(context.Background(), &resource.RNode)
 		require.NoError(b, err)
 		require.Empty(b, defects)
 		values = append(values, object.Value)

@@ -18,7 +18,8 @@ import (
 func main() { os.Exit(start()) }
 
 func start() int {
-	program := cli.Program{Git: git.Find()} // Before the PATH is hidden from Kustomize.
+	// Before the PATH is hidden from Kustomize.
+	program, environment := cli.Program{Git: git.Find()}, os.Environ()
 	if err := offline.Enter(); err != nil {
 		fmt.Fprintf(os.Stderr, "validate: %v\n", err)
 		return cli.ExitFailed
@@ -28,7 +29,7 @@ func start() int {
 	defer stop()
 	// One build cannot be interrupted: a second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	return program.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	return program.Run(cli.Watch(ctx, os.Args, environment, os.Stderr), os.Args[1:], os.Stdout, os.Stderr)
 }
 
 // spareCollections lets the heap grow to five times what is alive. A run is short and most of what it

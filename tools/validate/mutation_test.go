@@ -49,7 +49,7 @@ func TestMutations(t *testing.T) {
 	mutations := loadMutations(t)
 	policies, err := policy.Load("../../policies")
 	require.NoError(t, err)
-	schemas, err := schema.Load()
+	schemas, err := schema.NewLibrary().Set("1.34")
 	require.NoError(t, err)
 	decoder := manifest.NewDecoder(schemas)
 
@@ -135,7 +135,7 @@ func renderObjects(t *testing.T, dir string, decoder *manifest.Decoder) []map[st
 	require.NoError(t, err)
 	var objects []map[string]any
 	for _, resource := range rendered.Resources() {
-		object, defects, err := decoder.Decode(&resource.RNode)
+		object, defects, err := decoder.Decode(t.Context(), &resource.RNode)
 		require.NoError(t, err)
 		require.Empty(t, defects, "%s", object)
 		objects = append(objects, object.Value)
@@ -154,7 +154,7 @@ func breaches(t *testing.T, policies *policy.Set, decoder *manifest.Decoder, obj
 		names = append(names, result.Policy.Name)
 	}
 	if changed != nil {
-		defects, err := decoder.Check(manifest.New(changed))
+		defects, err := decoder.Check(t.Context(), manifest.New(changed))
 		require.NoError(t, err)
 		if len(defects) > 0 {
 			names = append(names, check.SchemaPolicy)

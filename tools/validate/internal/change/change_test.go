@@ -32,7 +32,7 @@ func TestReadsAreThoseOfABuild(t *testing.T) {
 
 func compare(t *testing.T, tree *change.Tree, dir string) {
 	t.Helper()
-	rendered, err := overlay.Render(t.Context(), dir)
+	rendered, err := overlay.Render(overlay.Alone(t.Context()), dir)
 	require.NoError(t, err)
 	foreseen := tree.Reads(dir)
 	var read, files []string
@@ -99,7 +99,7 @@ func TestNoChangePasses(t *testing.T) {
 }
 
 func outcome(t *testing.T, dir string) string {
-	rendered, err := overlay.Render(t.Context(), dir)
+	rendered, err := overlay.Render(overlay.Alone(t.Context()), dir)
 	if err != nil {
 		return err.Error()
 	}

@@ -21,9 +21,9 @@ func Builtin() []*policy.Policy {
 		{
 			Name:             SchemaPolicy,
 			Title:            "Every field fits its type",
-			Description:      "A field that the type does not know, knows otherwise, or that stands twice is dropped by\nKubernetes' clients in silence, or refused by the cluster only when it is applied. A kind that is\nnot known at all is a finding too.",
+			Description:      "A field that the type does not know, knows otherwise, wants besides, or that stands twice is dropped\nby Kubernetes' clients in silence, or refused by the cluster only when it is applied. The type is that\nof the Kubernetes version that the overlay's cluster runs (the fact `kubernetes`, or --kubernetes). A\ncustom resource is checked as the API server does it, rules in CEL included, against the\nCustomResourceDefinition that an overlay renders, that --crds names, or that the validator has (MetalLB,\nFlux, Argo CD). A kind that is not known at all is a finding too.",
 			Severity:         policy.SeverityError,
-			Remediation:      "Write the field as the kind's API reference has it; remove what the type does not know.",
+			Remediation:      "Write the field as the kind's API reference has it; remove what the type does not know. For a kind without a schema, add its CustomResourceDefinition to an overlay, or name it with --crds.",
 			Requirements:     []string{},
 			RelatedResources: []string{"https://kubernetes.io/docs/reference/using-api/api-concepts/#field-validation"},
 		},

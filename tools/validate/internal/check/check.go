@@ -9,15 +9,19 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
+	"sigs.k8s.io/kustomize/api/resource"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/attribute"
+	"github.com/ft-services/ft-services/tools/validate/internal/bound"
 	"github.com/ft-services/ft-services/tools/validate/internal/field"
 	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
 	"github.com/ft-services/ft-services/tools/validate/internal/overlay"
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 	"github.com/ft-services/ft-services/tools/validate/internal/report"
+	"github.com/ft-services/ft-services/tools/validate/internal/schema"
 	"github.com/ft-services/ft-services/tools/validate/internal/stats"
 	"github.com/ft-services/ft-services/tools/validate/internal/waiver"
 )
@@ -25,8 +29,14 @@ import (
 // Checker holds what every overlay is checked with.
 type Checker struct {
 	Policies *policy.Set
-	Decoder  *manifest.Decoder
-	Waivers  *waiver.List
+	Schemas  *schema.Library
+	// Definitions are CustomResourceDefinitions besides those that the overlays bring.
+	Definitions []*schema.Definition
+	Kubernetes  Kubernetes
+	// Others are overlays that a change does not touch. They are rendered when what they define matters,
+	// and checked when what they use may be defined anew.
+	Others  []string
+	Waivers *waiver.List
 	// All says that Run is given every overlay there is: then a waiver without a finding is of no use.
 	All bool
 	// Selection says which policies to run.
@@ -37,6 +47,12 @@ type Checker struct {
 	FailOn string
 	// Jobs is how many overlays are checked at once; 0 is as many as there are processors.
 	Jobs int
+	// Timeout is how long an overlay may take; 0 is as long as it wants.
+	Timeout time.Duration
+	// Overran are the overlays that took too much memory in an earlier start, with the errors to report.
+	Overran map[string]string
+	// OneByOne checks one overlay with one policy at a time, to tell which takes the memory.
+	OneByOne bool
 	// Stats records what is done, when there is one.
 	Stats *stats.Recorder
 }
@@ -48,23 +64,23 @@ func Stages() []string { return []string{"render", "decode", "evaluate", "trace"
 // checked, or not wholly, has its Error set and does not keep the others from being checked.
 func (c *Checker) Run(ctx context.Context, dirs []string) *report.Report {
 	overlay.Warm()
-	policies := c.Policies.Select(c.Selection.Has)
-	tracer := attribute.New()
-	outcomes := make([]outcome, len(dirs))
-	var group errgroup.Group
-	group.SetLimit(cmp.Or(c.Jobs, runtime.GOMAXPROCS(0)))
-	for i, dir := range dirs {
-		group.Go(func() error {
-			outcomes[i].report = report.Overlay{Name: dir}
-			if err := c.checkOne(ctx, policies, tracer, &outcomes[i]); err != nil {
-				outcomes[i].fail(err)
-			}
-			return nil
-		})
+	r := &run{c, c.Policies.Select(c.Selection.Has), attribute.New()}
+	outcomes := r.begin(ctx, dirs, true)
+	brought := definitions(outcomes)
+	waiting := func(o outcome) bool { return o.rendered != nil }
+	switch {
+	case len(c.Others) == 0:
+	case len(brought) > 0:
+		outcomes = append(outcomes, r.begin(ctx, c.Others, true)...)
+		brought = definitions(outcomes)
+	case slices.ContainsFunc(outcomes, waiting):
+		brought = definitions(r.begin(ctx, c.Others, false))
 	}
-	_ = group.Wait() // An error is its overlay's own.
+	c.each(ctx, outcomes, waiting, func(ctx context.Context, outcome *outcome) error {
+		return r.check(ctx, outcome, brought)
+	})
 
-	result := &report.Report{Policies: policies.Policies(), FailOn: c.FailOn}
+	result := &report.Report{Policies: r.policies.Policies(), FailOn: c.FailOn}
 	for _, each := range Builtin() {
 		if c.Selection.Has(each.Name) {
 			result.Checks = append(result.Checks, each)
@@ -75,16 +91,96 @@ func (c *Checker) Run(ctx context.Context, dirs []string) *report.Report {
 		result.Add(outcomes[i].report, findings)
 	}
 	result.Findings = append(result.Findings, c.waiverFindings(result)...)
-	c.Stats.Count("overlays", len(dirs))
+	c.Stats.Count("overlays", len(outcomes))
 	c.Stats.Count("policies", len(result.Policies))
 	return result
 }
 
+// run is a Checker at work.
+type run struct {
+	*Checker
+	policies *policy.Set
+	tracer   *attribute.Tracer
+}
+
+// begin renders overlays, and checks those at once that need no definition of another: a rendering is
+// large. The others wait for what their neighbours define.
+func (r *run) begin(ctx context.Context, dirs []string, check bool) []outcome {
+	outcomes := make([]outcome, len(dirs))
+	for i, dir := range dirs {
+		outcomes[i].report = report.Overlay{Name: dir}
+		if reason, overran := r.Overran[dir]; overran {
+			outcomes[i].fail(errors.New(reason))
+		}
+	}
+	sound := func(o outcome) bool { return o.report.Error == "" }
+	r.each(ctx, outcomes, sound, func(ctx context.Context, outcome *outcome) error {
+		if err := r.render(ctx, outcome); err != nil || outcome.rendered == nil {
+			return err
+		}
+		if !check || r.lacksDefinitions(outcome) {
+			return nil
+		}
+		return r.check(ctx, outcome, nil)
+	})
+	return outcomes
+}
+
+// definitions are those of all overlays, in their order.
+func definitions(outcomes []outcome) []*schema.Definition {
+	var all []*schema.Definition
+	for i := range outcomes {
+		all = append(all, outcomes[i].definitions...)
+	}
+	return all
+}
+
+// lacksDefinitions tells whether an overlay has an object of a kind that neither its Kubernetes nor a
+// definition at hand knows: another overlay may have that.
+func (c *Checker) lacksDefinitions(outcome *outcome) bool {
+	set, err := c.Schemas.Set(c.Kubernetes.Of(outcome.report.Name), slices.Concat(outcome.definitions, c.Definitions)...)
+	if err != nil {
+		return false // The check of the overlay says so.
+	}
+	return slices.ContainsFunc(outcome.rendered.Resources(), func(resource *resource.Resource) bool {
+		gvk := resource.GetGvk()
+		return !set.Given(gvk.Group, gvk.Kind)
+	})
+}
+
+// each calls do for every overlay that is wanted, several at once, and then, one by one, for those that
+// bear no other beside them. An error is its overlay's own.
+func (c *Checker) each(ctx context.Context, outcomes []outcome, wanted func(outcome) bool, do func(context.Context, *outcome) error) {
+	var group errgroup.Group
+	group.SetLimit(cmp.Or(c.Jobs, runtime.GOMAXPROCS(0)))
+	if c.OneByOne {
+		group.SetLimit(1)
+	}
+	for i := range outcomes {
+		if wanted(outcomes[i]) && !outcomes[i].alone {
+			group.Go(func() error {
+				c.bounded(ctx, &outcomes[i], do)
+				return nil
+			})
+		}
+	}
+	_ = group.Wait()
+	for i := range outcomes {
+		if wanted(outcomes[i]) && outcomes[i].alone {
+			c.bounded(overlay.Alone(ctx), &outcomes[i], do)
+		}
+	}
+}
+
 // outcome is what is known of an overlay before the waivers are looked at.
 type outcome struct {
+	rendered    *overlay.Rendered
+	definitions []*schema.Definition
+
 	report report.Overlay
 	found  []located
 	failed []failure
+	alone  bool // it bears no other beside it
 }
 
 // failure is why the policies could not be evaluated on an object.
@@ -100,11 +196,43 @@ func (o *outcome) fail(err error) {
 	o.report.Error += err.Error()
 }
 
-func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *attribute.Tracer, outcome *outcome) error {
+// bounded keeps what is done with an overlay within the limits, and within itself.
+func (c *Checker) bounded(ctx context.Context, outcome *outcome, do func(context.Context, *outcome) error) {
+	ctx, cancel := WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	ctx, end := bound.Begin(ctx, outcome.report.Name)
+	defer end()
+	defer func() {
+		if r := recover(); r != nil {
+			outcome.fail(fmt.Errorf("checking %s: crashed: %v", outcome.report.Name, r))
+		}
+	}()
+	if err := do(ctx, outcome); err != nil {
+		outcome.fail(err)
+	}
+}
+
+// WithTimeout is context.WithTimeout with a cause that says what to do; a timeout of 0 is none.
+func WithTimeout(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("takes longer than %s; make it smaller, or allow more with --timeout", timeout))
+}
+
+// render builds the overlay and picks out the CustomResourceDefinitions.
+func (c *Checker) render(ctx context.Context, outcome *outcome) error {
 	name := outcome.report.Name
-	stop := c.Stats.Stage("render")
+	bound.Doing(ctx, "rendering "+name)
+	defer c.Stats.Stage("render")()
 	rendered, err := overlay.Render(ctx, name)
-	stop()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		bound.Overran(ctx)
+	}
+	if errors.Is(err, overlay.ErrAlone) {
+		outcome.alone = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -114,14 +242,53 @@ func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *at
 	}
 	outcome.report.Objects = len(resources)
 	c.Stats.Count("objects", len(resources))
+	for _, resource := range resources {
+		if resource.GetKind() != schema.DefinitionKind {
+			continue
+		}
+		object, _, err := manifest.Read(&resource.RNode)
+		if err != nil {
+			return fmt.Errorf("decoding %s: %w", name, err)
+		}
+		definition, err := schema.NewDefinition(object.Value, name)
+		if err != nil {
+			return fmt.Errorf("decoding %s: %w", name, err)
+		}
+		if definition != nil {
+			outcome.definitions = append(outcome.definitions, definition)
+		}
+	}
+	outcome.rendered = rendered
+	return nil
+}
 
-	stop = c.Stats.Stage("decode")
+// decoder knows what the overlay's cluster knows. The definitions of the overlay itself go before those
+// that were asked for, and these before what other overlays bring.
+func (c *Checker) decoder(outcome *outcome, brought []*schema.Definition) (*manifest.Decoder, error) {
+	set, err := c.Schemas.Set(c.Kubernetes.Of(outcome.report.Name), slices.Concat(outcome.definitions, c.Definitions, brought)...)
+	if err != nil {
+		return nil, err
+	}
+	return manifest.NewDecoder(set), nil
+}
+
+// check looks at the objects of a rendered overlay and lets go of them.
+func (r *run) check(ctx context.Context, outcome *outcome, brought []*schema.Definition) error {
+	c, policies := r.Checker, r.policies
+	name, resources := outcome.report.Name, outcome.rendered.Resources()
+	defer func() { outcome.rendered = nil }() // It is large.
+	bound.Doing(ctx, "decoding "+name)
+	stop := c.Stats.Stage("decode")
+	decoder, err := c.decoder(outcome, brought)
+	if err != nil {
+		return fmt.Errorf("decoding %s: %w", name, err)
+	}
 	objects := make([]*manifest.Object, len(resources))
 	values := make([]map[string]any, len(resources))
 	var found []located
-	schema := builtin(SchemaPolicy)
+	strict := builtin(SchemaPolicy)
 	for i, resource := range resources {
-		object, defects, err := c.Decoder.Decode(&resource.RNode)
+		object, defects, err := decoder.Decode(ctx, &resource.RNode)
 		if err != nil {
 			return fmt.Errorf("decoding %s: %w", name, err)
 		}
@@ -130,12 +297,12 @@ func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *at
 			continue
 		}
 		for _, defect := range defects {
-			found = append(found, located{i, defect.Path, finding(schema, fmt.Sprintf("%s %s: %s", object.Kind, object.Name, defect.Text))})
+			found = append(found, located{i, defect.Path, finding(strict, fmt.Sprintf("%s %s: %s", object.Kind, object.Name, defect.Text))})
 		}
 	}
 	stop()
 	stop = c.Stats.Stage("evaluate")
-	results, err := policies.Evaluate(ctx, values)
+	results, err := c.evaluate(ctx, policies, name, values)
 	stop()
 	c.Stats.Count("evaluations", len(objects)*len(policies.Policies()))
 	if failures := (policy.Failures)(nil); errors.As(err, &failures) {
@@ -153,10 +320,11 @@ func (c *Checker) checkOne(ctx context.Context, policies *policy.Set, tracer *at
 	if len(found) == 0 {
 		return nil
 	}
+	bound.Doing(ctx, "tracing the findings of "+name)
 	stop = c.Stats.Stage("trace")
 	defer stop()
 	slices.SortStableFunc(found, func(a, b located) int { return a.object - b.object })
-	traced := tracer.Overlay(name, resources)
+	traced := r.tracer.Overlay(name, resources)
 	for i := range found {
 		item := &found[i]
 		object := objects[item.object]

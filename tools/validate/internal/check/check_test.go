@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/check"
-	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 	"github.com/ft-services/ft-services/tools/validate/internal/report"
 	"github.com/ft-services/ft-services/tools/validate/internal/schema"
@@ -25,11 +24,11 @@ func newChecker(t *testing.T) *check.Checker {
 	t.Helper()
 	policies, err := policy.Load("../../testdata/tree/policies")
 	require.NoError(t, err)
-	schemas, err := schema.Load()
+	kubernetes, err := check.KubernetesOf(nil)
 	require.NoError(t, err)
 	waivers, err := waiver.Load("none", true, nil, time.Now())
 	require.NoError(t, err)
-	return &check.Checker{Policies: policies, Decoder: manifest.NewDecoder(schemas), Waivers: waivers}
+	return &check.Checker{Policies: policies, Schemas: schema.NewLibrary(), Kubernetes: kubernetes, Waivers: waivers}
 }
 
 // TestRunKeepsTheOrder checks many overlays at once, which is also what the race detector looks at.

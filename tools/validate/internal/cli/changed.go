@@ -118,6 +118,11 @@ func (o options) ofAll(s *since) string {
 			return cause
 		}
 	}
+	for _, path := range o.crds {
+		if cause := s.set.Cause(path, anything); cause != "" {
+			return cause
+		}
+	}
 	for _, path := range validatorsOwn(s.repository.Root) {
 		cause := s.set.Cause(path, func(path string) bool {
 			return !strings.HasSuffix(path, "_test.go") && filepath.Ext(path) != ".md" &&

@@ -134,6 +134,7 @@ type pair struct {
 	now, before string // directories, empty when there is none
 	changes     []difference.Change
 	failures    []string
+	alone       bool // it could not be rendered beside others
 }
 
 // pairs are the overlays that the change can affect, ordered by name.
@@ -239,25 +240,38 @@ func (c *comparison) compare(ctx context.Context, pairs []*pair) {
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, each := range pairs {
 		group.Go(func() error {
-			before, err := objects(ctx, each.before)
-			if err != nil {
-				text := strings.ReplaceAll(err.Error(), c.tree+string(filepath.Separator), "")
-				each.failures = append(each.failures, fmt.Sprintf("at %s: %s", c.since.commit, text))
-			}
-			after, err := objects(ctx, each.now)
-			if err != nil {
-				each.failures = append(each.failures, err.Error())
-			}
-			if len(each.failures) > 0 {
-				return nil
-			}
-			if each.changes, err = difference.Compare(before, after); err != nil {
-				each.failures = append(each.failures, err.Error())
-			}
+			each.alone = errors.Is(c.compareOne(ctx, each), overlay.ErrAlone)
 			return nil
 		})
 	}
 	_ = group.Wait() // A failure is its overlay's own.
+	for _, each := range pairs {
+		if each.alone {
+			each.failures = nil
+			_ = c.compareOne(overlay.Alone(ctx), each) // Noted among its failures.
+		}
+	}
+}
+
+// compareOne notes what is different, or what fails, of which it returns all.
+func (c *comparison) compareOne(ctx context.Context, each *pair) error {
+	before, errBefore := objects(ctx, each.before)
+	if errBefore != nil {
+		text := strings.ReplaceAll(errBefore.Error(), c.tree+string(filepath.Separator), "")
+		each.failures = append(each.failures, fmt.Sprintf("at %s: %s", c.since.commit, text))
+	}
+	after, errNow := objects(ctx, each.now)
+	if errNow != nil {
+		each.failures = append(each.failures, errNow.Error())
+	}
+	if err := errors.Join(errBefore, errNow); err != nil {
+		return err
+	}
+	var err error
+	if each.changes, err = difference.Compare(before, after); err != nil {
+		each.failures = append(each.failures, err.Error())
+	}
+	return err
 }
 
 // objects returns those of an overlay, none when there is no overlay.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 	"github.com/ft-services/ft-services/tools/validate/internal/regotest"
@@ -31,11 +32,15 @@ Exit codes:
 func test(args []string) (action, string, error) {
 	flags := newFlags()
 	verbose := flags.BoolP("verbose", "v", false, "print those that pass too")
+	timeout := flags.Duration("timeout", time.Minute, "`time` that one test or fixture may take")
 	var chosen folder
 	chosen.addDataTo(flags)
 	help := fmt.Sprintf(testUsage, flags.FlagUsages())
 	if err := parse(flags, args); err != nil {
 		return nil, help, err
+	}
+	if *timeout <= 0 {
+		return nil, help, mistake("--timeout is %s; more than nothing is needed", *timeout)
 	}
 	chosen.dir = policiesDir
 	switch flags.NArg() {
@@ -46,12 +51,12 @@ func test(args []string) (action, string, error) {
 		return nil, help, mistake("test takes one directory")
 	}
 	return func(ctx context.Context, stdout, _ io.Writer) (int, error) {
-		return runTests(ctx, chosen.source(), *verbose, stdout)
+		return runTests(ctx, chosen.source(), *timeout, *verbose, stdout)
 	}, help, chosen.check()
 }
 
-func runTests(ctx context.Context, folder policy.Folder, verbose bool, stdout io.Writer) (int, error) {
-	results, err := regotest.Run(ctx, folder)
+func runTests(ctx context.Context, folder policy.Folder, timeout time.Duration, verbose bool, stdout io.Writer) (int, error) {
+	results, err := regotest.Run(ctx, folder, timeout)
 	if err != nil {
 		return ExitFailed, err
 	}

@@ -15,6 +15,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/ft-services/ft-services/tools/validate/internal/bound"
 	"github.com/ft-services/ft-services/tools/validate/internal/check"
 	"github.com/ft-services/ft-services/tools/validate/internal/git"
 	"github.com/ft-services/ft-services/tools/validate/internal/manifest"
@@ -46,6 +47,8 @@ Examples:
   validate -o json > report.json          the same as JSON
   validate -o sarif=out.sarif -o junit=out.xml     text for people, and two files
   validate --only 'services/*'            check what one category promises
+  validate --kubernetes 1.36              does the next minor version take them?
+  validate --crds vendor/crds             check custom resources against these definitions too
   validate .                              check every kustomization that no other one uses
   validate --policies embedded overlays/minikube   … with the policies that this program carries
   validate --policies DIR --data FILE     … with conftest's policies
@@ -71,6 +74,9 @@ from the commit at which HEAD left REF: HEAD by default, in a pull request of Gi
 is for. Only overlays that would read a changed file are checked; all, when policies, facts, waivers
 or the validator have changed. With no overlay left the run is clean, and says so on stderr.
 
+An overlay that takes longer than --timeout is not checked; nor is one that takes more memory than
+GOMEMLIMIT in the environment, 1 GiB when that is not set. The others are.
+
 Exit codes:
   0  clean
   1  violations, failing tests, a stale README, or a difference (diff --exit-code)
@@ -85,10 +91,15 @@ type options struct {
 	outputs      outputs
 	folder       folder
 	waivers      string
+	kubernetes   string
+	crds         []string
 	strict       bool
 	failOn       string
 	selection    check.Selection
 	jobs         int
+	timeout      time.Duration
+	overran      []string
+	oneByOne     bool
 	stats        bool
 	listPolicies bool
 	explain      string
@@ -111,15 +122,19 @@ func (p Program) validate(args []string) (action, string, error) {
 	flags.StringArrayVar(&o.selection.Only, "only", nil, "check only the `POLICY`, a glob such as 'services/*'; repeatable")
 	flags.StringArrayVar(&o.selection.Skip, "skip", nil, "do not check the `POLICY`, a glob; repeatable")
 	flags.StringVar(&o.failOn, "fail-on", policy.SeverityError, "least `severity` that fails the run: "+strings.Join(severities, " or "))
+	flags.StringVar(&o.kubernetes, "kubernetes", "", "`version` that the clusters run, such as 1.36 (default: the fact kubernetes, or else the newest known); known: "+strings.Join(schema.Minors(), ", "))
+	flags.StringArrayVar(&o.crds, "crds", nil, "`path` of CustomResourceDefinitions, a file or a directory, besides those that overlays bring; repeatable")
 	flags.StringVar(&o.waivers, "waivers", "", "`file` of temporary exceptions (default: "+policy.WaiversFile+" where the facts lie, if there is one)")
 	flags.StringVar(&o.changed, "changed", "", "check only overlays that read what has changed since `REF`")
 	flags.Lookup("changed").NoOptDefVal = changedSince()
 	flags.BoolVar(&o.strict, "strict", false, "a waiver that covers nothing is an error")
 	flags.IntVar(&o.jobs, "jobs", 0, "check `N` overlays at once (default: as many as there are processors)")
+	flags.DurationVar(&o.timeout, "timeout", time.Minute, "`time` that one overlay may take")
 	flags.BoolVar(&o.stats, "stats", false, "print to stderr what was done and how long each stage took")
 	flags.BoolVar(&o.render, "render", false, "print the rendered overlay instead of checking it")
 	flags.BoolVar(&o.listPolicies, "list-policies", false, "print the policies, as text or JSON, and exit")
 	flags.StringVar(&o.explain, "explain", "", "print what the `POLICY` promises, as text or JSON, and exit")
+	restartFlags(flags, &o)
 	help := fmt.Sprintf(usage, flags.FlagUsages())
 	if err := parse(flags, args); err != nil {
 		return nil, help, err
@@ -131,6 +146,12 @@ func (p Program) validate(args []string) (action, string, error) {
 	}
 	if flags.Changed("jobs") && o.jobs < 1 {
 		return nil, help, mistake("--jobs is %d; at least 1 is needed", o.jobs)
+	}
+	if flags.Changed("kubernetes") && o.kubernetes == "" {
+		return nil, help, mistake("--kubernetes wants a version; known: %s", strings.Join(schema.Minors(), ", "))
+	}
+	if o.timeout <= 0 {
+		return nil, help, mistake("--timeout is %s; more than nothing is needed", o.timeout)
 	}
 	if flags.Changed("changed") {
 		if err := checkRef(o.changed, o.overlays); err != nil {
@@ -185,7 +206,7 @@ func (o options) check() error {
 
 func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error) {
 	if o.render {
-		return ExitClean, render(ctx, o.overlays[0], stdout)
+		return ExitClean, o.printRendered(ctx, stdout)
 	}
 	var recorder *stats.Recorder
 	if o.stats {
@@ -209,31 +230,37 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 	}
 	checker := &check.Checker{
 		Policies:  policies,
+		Schemas:   schema.NewLibrary(),
 		All:       len(o.overlays) == 0,
 		Selection: o.selection,
 		Strict:    o.strict,
 		FailOn:    o.failOn,
 		Jobs:      o.jobs,
+		Timeout:   o.timeout,
+		Overran:   o.overranReasons(),
+		OneByOne:  o.oneByOne,
 		Stats:     recorder,
 	}
 	if checker.Waivers, err = loadWaivers(o, check.Waivable(policies)); err != nil {
 		return ExitFailed, err
 	}
-	schemas, err := schema.Load()
-	if err != nil {
+	if checker.Kubernetes, err = o.versions(policies); err != nil {
 		return ExitFailed, err
 	}
-	checker.Decoder = manifest.NewDecoder(schemas)
+	if checker.Definitions, err = manifest.LoadDefinitions(o.crds); err != nil {
+		return ExitFailed, err
+	}
 	overlays, err := choose(o.overlays)
 	if err != nil {
 		return ExitFailed, err
 	}
 	if o.changed != "" {
-		all := len(overlays)
-		if overlays, err = o.narrow(ctx, overlays, stderr); err != nil {
+		all := overlays
+		if overlays, err = o.narrow(ctx, all, stderr); err != nil {
 			return ExitFailed, err
 		}
-		checker.All = checker.All && len(overlays) == all
+		checker.All = checker.All && len(overlays) == len(all)
+		checker.Others = slices.DeleteFunc(slices.Clone(all), func(dir string) bool { return slices.Contains(overlays, dir) })
 	}
 	stop()
 
@@ -252,6 +279,18 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) (int, error)
 		return ExitViolations, nil
 	}
 	return ExitClean, nil
+}
+
+// versions says which Kubernetes the overlays are for.
+func (o options) versions(policies *policy.Set) (check.Kubernetes, error) {
+	if o.kubernetes == "" {
+		return check.KubernetesOf(policies.Facts())
+	}
+	versions, err := check.OnlyKubernetes(o.kubernetes)
+	if err != nil {
+		return versions, mistake("--kubernetes: %v", err)
+	}
+	return versions, nil
 }
 
 // checkNames refuses patterns that mean no policy, and such that leave none.
@@ -343,8 +382,17 @@ func repositoryRoot() string {
 	}
 }
 
-func render(ctx context.Context, dir string, stdout io.Writer) error {
-	rendered, err := overlay.Render(ctx, filepath.Clean(dir))
+func (o options) printRendered(ctx context.Context, stdout io.Writer) error {
+	dir := filepath.Clean(o.overlays[0])
+	if reason, overran := o.overranReasons()[dir]; overran {
+		return errors.New(reason)
+	}
+	ctx, cancel := check.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	ctx, end := bound.Begin(ctx, dir)
+	defer end()
+	bound.Doing(ctx, "rendering "+dir)
+	rendered, err := overlay.Render(overlay.Alone(ctx), dir)
 	if err != nil {
 		return err
 	}

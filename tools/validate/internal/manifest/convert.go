@@ -2,7 +2,9 @@ package manifest
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
@@ -11,7 +13,8 @@ import (
 const maxDepth = 500
 
 // convert turns a YAML node into what JSON would hold and notes keys that stand twice in a mapping.
-// It goes without the text in between, which is where most of the time would go.
+// It goes without the text in between, which is where most of the time would go. What path holds beyond
+// its length is overwritten.
 func convert(node *yaml.Node, path []any, defects *[]Defect) (any, error) {
 	if len(path) > maxDepth {
 		return nil, fmt.Errorf("nested deeper than %d levels", maxDepth)
@@ -23,33 +26,37 @@ func convert(node *yaml.Node, path []any, defects *[]Defect) (any, error) {
 		return convert(node.Alias, path, defects)
 	case yaml.MappingNode:
 		fields := make(map[string]any, len(node.Content)/2)
-		seen := make(map[string]bool, len(node.Content)/2)
 		for i := 0; i+1 < len(node.Content); i += 2 {
-			key := node.Content[i].Value
-			below := append(path[:len(path):len(path)], key)
-			if seen[key] {
-				*defects = append(*defects, Defect{below, fmt.Sprintf("the key %q stands twice in the same mapping", key)})
+			written := node.Content[i]
+			if written.Kind == yaml.AliasNode {
+				written = written.Alias
 			}
-			seen[key] = true
+			if written.Kind != yaml.ScalarNode {
+				return nil, fmt.Errorf("line %d: a key is a list or a mapping; only a text can be one", written.Line)
+			}
+			key := written.Value
+			below := append(path, key)
+			if _, twice := fields[key]; twice {
+				*defects = append(*defects, Defect{slices.Clone(below), fmt.Sprintf("the key %q stands twice in the same mapping", key)})
+			}
 			value, err := convert(node.Content[i+1], below, defects)
 			if err != nil {
 				return nil, err
 			}
-			// Kubernetes takes a null for a field that is not there, and so must the policies.
-			if value != nil {
-				fields[key] = value
-			}
+			fields[key] = value
 		}
+		// Kubernetes takes a null for a field that is not there, and so must the policies.
+		maps.DeleteFunc(fields, func(_ string, value any) bool { return value == nil })
 		return fields, nil
 	case yaml.SequenceNode:
 		items := make([]any, len(node.Content))
 		for i, child := range node.Content {
-			value, err := convert(child, append(path[:len(path):len(path)], i), defects)
+			value, err := convert(child, append(path, i), defects)
 			if err != nil {
 				return nil, err
 			}
 			if value == nil {
-				*defects = append(*defects, Defect{append(path[:len(path):len(path)], i), "an entry of a list is null"})
+				*defects = append(*defects, Defect{append(slices.Clone(path), i), "an entry of a list is null"})
 			}
 			items[i] = value
 		}

@@ -1,19 +1,15 @@
 // Package manifest turns rendered objects into values and checks them strictly against their types:
-// an unknown, duplicate or mistyped field is a defect, although Kubernetes' clients would drop it or
-// the cluster would refuse it only at apply time.
+// an unknown, duplicate, mistyped or missing field is a defect, although Kubernetes' clients would drop
+// it or the cluster would refuse it only at apply time.
 package manifest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/runtime"
-	apischema "k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer/json"
-	utiljson "k8s.io/apimachinery/pkg/util/json"
-	"k8s.io/kubectl/pkg/scheme"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/schema"
@@ -47,22 +43,28 @@ type Defect struct {
 
 // Decoder checks objects against their types. It may be used by several goroutines.
 type Decoder struct {
-	builtin runtime.Serializer
 	schemas *schema.Set
 }
 
-// NewDecoder returns a Decoder that knows kubectl's built-in kinds and the custom resources of
-// schemas.
-func NewDecoder(schemas *schema.Set) *Decoder {
-	return &Decoder{
-		builtin: json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme.Scheme, scheme.Scheme, json.SerializerOptions{Strict: true}),
-		schemas: schemas,
-	}
-}
+// NewDecoder returns a Decoder that knows the kinds of schemas.
+func NewDecoder(schemas *schema.Set) *Decoder { return &Decoder{schemas} }
 
 // Decode converts a rendered object and returns its defects. An error means that node is no object at
-// all.
-func (d *Decoder) Decode(node *yaml.RNode) (*Object, []Defect, error) {
+// all, or that the context ended.
+func (d *Decoder) Decode(ctx context.Context, node *yaml.RNode) (*Object, []Defect, error) {
+	object, defects, err := Read(node)
+	if err != nil {
+		return nil, nil, err
+	}
+	checked, err := d.Check(ctx, object)
+	if err != nil {
+		return nil, nil, err
+	}
+	return object, append(defects, checked...), nil
+}
+
+// Read converts a rendered object, and returns the defects that it has whatever its type.
+func Read(node *yaml.RNode) (*Object, []Defect, error) {
 	var defects []Defect
 	value, err := convert(node.YNode(), nil, &defects)
 	if err != nil {
@@ -72,12 +74,7 @@ func (d *Decoder) Decode(node *yaml.RNode) (*Object, []Defect, error) {
 	if !ok {
 		return nil, nil, errors.New("a rendered document is no mapping")
 	}
-	object := New(fields)
-	checked, err := d.Check(object)
-	if err != nil {
-		return nil, nil, err
-	}
-	return object, append(defects, checked...), nil
+	return New(fields), defects, nil
 }
 
 // New wraps the value of an object.
@@ -122,56 +119,26 @@ func Container(object map[string]any, path []any) string {
 var containerLists = []string{"containers", "initContainers", "ephemeralContainers"}
 
 // Check compares an object with its type.
-func (d *Decoder) Check(object *Object) ([]Defect, error) {
-	group, version := splitAPIVersion(object.APIVersion)
-	text, err := utiljson.Marshal(object.Value)
-	if err != nil {
-		return nil, fmt.Errorf("encoding %s: %w", object, err)
-	}
-	typed, _, err := d.builtin.Decode(text, nil, nil)
-	switch {
-	case err == nil:
-		return removed(object, typed), nil
-	case runtime.IsNotRegisteredError(err):
-		violations, err := d.schemas.Validate(group, version, object.Kind, object.Value)
-		if errors.Is(err, schema.ErrUnknownKind) {
-			return []Defect{{Path: []any{"kind"}, Text: fmt.Sprintf("no schema is known for %s %s; is apiVersion or kind mistyped?", object.APIVersion, object.Kind)}}, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("checking %s: %w", object, err)
-		}
-		defects := make([]Defect, len(violations))
-		for i, violation := range violations {
-			defects[i] = Defect{violation.Path, violation.Text}
-		}
-		return defects, nil
-	case runtime.IsMissingKind(err), runtime.IsMissingVersion(err):
+func (d *Decoder) Check(ctx context.Context, object *Object) ([]Defect, error) {
+	if object.APIVersion == "" || object.Kind == "" {
 		return []Defect{{Text: "apiVersion or kind is missing"}}, nil
 	}
-	return fieldDefects(object, typeOf(object), err), nil
-}
-
-// removedBefore is the minor version of Kubernetes 1 whose types the decoder knows.
-const removedBefore = 36
-
-// removed says when Kubernetes no longer serves the object's type, which its clients still know.
-func removed(object *Object, typed runtime.Object) []Defect {
-	lifecycle, ends := typed.(interface{ APILifecycleRemoved() (major, minor int) })
-	if !ends {
-		return nil
+	group, version := splitAPIVersion(object.APIVersion)
+	violations, err := d.schemas.Validate(ctx, group, version, object.Kind, object.Value)
+	if errors.Is(err, schema.ErrUnknownKind) {
+		var defect Defect
+		if defect, err = d.unknown(object, group, version); err == nil {
+			return []Defect{defect}, nil
+		}
 	}
-	major, minor := lifecycle.APILifecycleRemoved()
-	if major != 1 || minor > removedBefore {
-		return nil
+	if err != nil {
+		return nil, fmt.Errorf("checking %s: %w", object, err)
 	}
-	text := fmt.Sprintf("Kubernetes %d.%d has removed %s %s", major, minor, object.APIVersion, object.Kind)
-	if follows, known := typed.(interface {
-		APILifecycleReplacement() apischema.GroupVersionKind
-	}); known {
-		version, kind := follows.APILifecycleReplacement().ToAPIVersionAndKind()
-		text += fmt.Sprintf("; use %s %s", version, kind)
+	defects := make([]Defect, len(violations))
+	for i, violation := range violations {
+		defects[i] = Defect{violation.Path, violation.Text}
 	}
-	return []Defect{{Path: []any{"apiVersion"}, Text: text}}
+	return defects, nil
 }
 
 func splitAPIVersion(apiVersion string) (group, version string) {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -18,6 +19,21 @@ func Matches(name string, patterns []string) bool {
 		fits, err := path.Match(pattern, name)
 		return err == nil && fits
 	})
+}
+
+// EndsIn tells whether the end of a directory's path fits a glob, however the directory is spelled: from
+// another working directory, or as an absolute path.
+func EndsIn(dir, pattern string) bool {
+	if absolute, err := filepath.Abs(dir); err == nil {
+		dir = absolute
+	}
+	dir, pattern = filepath.ToSlash(dir), path.Clean(pattern)
+	if !path.IsAbs(pattern) {
+		steps := strings.Split(dir, "/")
+		dir = strings.Join(steps[max(0, len(steps)-1-strings.Count(pattern, "/")):], "/")
+	}
+	fits, err := path.Match(pattern, dir)
+	return err == nil && fits
 }
 
 // Check returns an error for the first pattern that is malformed or fits none of the names.

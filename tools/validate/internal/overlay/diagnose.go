@@ -37,7 +37,10 @@ func (d *diagnosis) of(ctx context.Context, dir string, cause error) error {
 	if file == "" {
 		return notAnOverlay(dir)
 	}
-	content, err := newGuardedFS().ReadFile(file)
+	content, err := newGuardedFS().readSane(file)
+	if err == nil {
+		err = refuse(file, content)
+	}
 	if err != nil {
 		return asInputError(file, err)
 	}
@@ -57,9 +60,14 @@ func (d *diagnosis) of(ctx context.Context, dir string, cause error) error {
 	if match := unknownField.FindStringSubmatch(message); match != nil {
 		return &inputError{file, lineOfKey(root, match[1]), message}
 	}
-	return &inputError{file, culprit(ctx, dir, file, root), message}
+	line := culprit(ctx, dir, file, root)
+	if match := mistypedField.FindStringSubmatch(message); line == 0 && match != nil {
+		line = lineOfKey(root, match[1])
+	}
+	return &inputError{file, line, message}
 }
 
+var mistypedField = regexp.MustCompile(`the field (?:\w+\.)*(\w+) holds `)
 var unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
 
 // lineOfKey is the line of the first key of that name anywhere below node, 0 when there is none.
@@ -160,7 +168,10 @@ func (d *diagnosis) check(ctx context.Context, dir, file string, ref reference) 
 	field := strings.ToLower(ref.field)
 	nested := field == "resources" || field == "components" || field == "bases"
 	if !info.IsDir() {
-		content, err := newGuardedFS().ReadFile(path)
+		if outside(dir, path) {
+			return at("%s lies outside of %s: Kustomize reads files only in or below the directory of their kustomization; move it there, or name a directory that holds a kustomization of its own", ref.path, dir)
+		}
+		content, err := newGuardedFS().readSane(path)
 		if err != nil {
 			return asInputError(path, err)
 		}
@@ -185,6 +196,20 @@ func (d *diagnosis) check(ctx context.Context, dir, file string, ref reference) 
 		return d.of(ctx, path, err)
 	}
 	return nil
+}
+
+// outside tells whether a file lies, links followed, neither in a directory nor below it.
+func outside(dir, file string) bool {
+	root, err := absolutePath(dir)
+	if err != nil {
+		return false
+	}
+	real, err := absolutePath(file)
+	if err != nil {
+		return false
+	}
+	below, err := filepath.Rel(root, real)
+	return err == nil && !filepath.IsLocal(below)
 }
 
 // checkDocuments finds broken YAML and, in a file of objects, a document that is no object.
@@ -316,7 +341,15 @@ var (
 	// What Kustomize says on trying a file as a directory.
 	retried = regexp.MustCompile(`'?: must build at directory: .*$`)
 	// The configuration of a built-in transformer, which diagnose names by its line.
-	transformer  = regexp.MustCompile("^trouble configuring builtin \\w+ with config: `[^`]*`: ")
+	transformer = regexp.MustCompile("^trouble configuring builtin \\w+ with config: `[^`]*`: ")
+	// What the libraries say of a document that they cannot read.
+	malformed = regexp.MustCompile(`^(?:accumulating resources: )?(?:accumulating resources from '[^']*': )?MalformedYAMLError: yaml: (.*) in File: (\S+)$`)
+	mistyped  = regexp.MustCompile(`json: cannot unmarshal (\w+) into Go (?:struct field \w+\.(\S+)|value) of type (\S+)`)
+	// An object that does not exist, and the generator that would change it, whose address is of no use.
+	generator = regexp.MustCompile(`merging from generator &\{[^}]*\}: `)
+	resID     = regexp.MustCompile(`resid\.ResId\{Gvk:resid\.Gvk\{[^}]*Kind:"(\w*)"[^}]*\}, Name:"([^"]*)"[^}]*\}`)
+	// A verb of Go's that was given nothing.
+	badVerb      = regexp.MustCompile(`:? ?%!\w\([^)]*\)`)
 	identity     = regexp.MustCompile(`(\w+)\.(?:v\w+|\[noVer\])\.(?:\[noGrp\]|[\w.-]+)/([^\s"':\[]+)\.(?:\[noNs\]|[\w-]+)`)
 	absolutePart = regexp.MustCompile(`/[^\s'":,;]+`)
 )
@@ -328,6 +361,15 @@ func simplify(err error) string {
 	text = wrapping.ReplaceAllString(text, "")
 	text = retried.ReplaceAllString(text, "")
 	text = transformer.ReplaceAllString(text, "")
+	text = malformed.ReplaceAllString(text, "$2: broken YAML: $1")
+	text = mistyped.ReplaceAllStringFunc(text, func(words string) string {
+		match := mistyped.FindStringSubmatch(words)
+		return fmt.Sprintf("the field %s holds %s where %s is expected", match[2], kindOf(match[1]), kindOf(match[3]))
+	})
+	text = strings.ReplaceAll(text, "json: unknown field", "unknown field")
+	text = generator.ReplaceAllString(text, "")
+	text = resID.ReplaceAllString(text, "$1/$2")
+	text = badVerb.ReplaceAllString(text, "")
 	text = identity.ReplaceAllString(text, "$1/$2")
 	return absolutePart.ReplaceAllStringFunc(text, func(path string) string {
 		if !filepath.IsAbs(path) {
@@ -335,6 +377,19 @@ func simplify(err error) string {
 		}
 		return relative(path)
 	})
+}
+
+// kindOf says what JSON or Go call a kind of value.
+func kindOf(name string) string {
+	switch name = strings.TrimLeft(name, "*"); {
+	case name == "array" || strings.HasPrefix(name, "[]"):
+		return "a list"
+	case name == "string" || name == "bool" || name == "number":
+		return "a " + name
+	case strings.HasPrefix(name, "int") || strings.HasPrefix(name, "uint"):
+		return "an integer"
+	}
+	return "a mapping"
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

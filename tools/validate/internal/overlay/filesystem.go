@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -25,9 +27,16 @@ type guardedFS struct {
 	filesys.FileSystem
 	// replace holds contents that stand in for files, by absolute path.
 	replace map[string][]byte
+	// alone says that no other build runs: only then may one bring an OpenAPI schema.
+	alone bool
+	// schema is set when the build brings one, or would.
+	schema atomic.Bool
 	// read holds every path that was asked for.
 	read map[string]bool
 }
+
+// mayHaveSchema finds the field openapi, however its name is written; to find too much only costs time.
+var mayHaveSchema = regexp.MustCompile(`(?i)openapi|"[^"\n]*\\[xu\n]`)
 
 func newGuardedFS() *guardedFS {
 	return &guardedFS{FileSystem: filesys.MakeFsOnDisk(), replace: map[string][]byte{}, read: map[string]bool{}}
@@ -36,16 +45,24 @@ func newGuardedFS() *guardedFS {
 // ReadFile implements filesys.FileSystem.
 func (g *guardedFS) ReadFile(path string) ([]byte, error) {
 	g.read[path] = true
-	if content, ok := g.replace[path]; ok {
-		return content, nil
-	}
-	content, err := g.readSane(path)
-	if err != nil {
-		return nil, err
+	content, replaced := g.replace[path]
+	if !replaced {
+		var err error
+		if content, err = g.readSane(path); err != nil {
+			return nil, err
+		}
 	}
 	if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path)) {
-		if err := refuseRemote(path, content); err != nil {
-			return nil, err
+		if !replaced {
+			if err := refuse(path, content); err != nil {
+				return nil, err
+			}
+		}
+		if mayHaveSchema.Match(content) {
+			g.schema.Store(true)
+			if !g.alone {
+				return nil, ErrAlone
+			}
 		}
 	}
 	return content, nil
@@ -85,12 +102,50 @@ func (e *inputError) Error() string {
 	return fmt.Sprintf("%s: %s", e.path, e.text)
 }
 
-// refuseRemote reports the first entry of a kustomization that Kustomize would fetch or clone.
-func refuseRemote(path string, content []byte) error {
+// refuse reports what of a kustomization Kustomize would fetch, clone or leave out in silence.
+func refuse(path string, content []byte) error {
 	root, err := parseMapping(path, content)
 	if err != nil {
 		return nil // Kustomize reports broken YAML itself.
 	}
+	if err := refuseRemote(path, root); err != nil {
+		return err
+	}
+	if first, again := twice(root, strings.ToLower); again != nil {
+		return &inputError{path, again.Line, fmt.Sprintf("%s stands twice, first in line %d, of which Kustomize takes the last; make one of them", again.Value, first.Line)}
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	var document, another yaml.Node
+	if decoder.Decode(&document) == nil && decoder.Decode(&another) == nil && len(another.Content) > 0 {
+		return &inputError{path, another.Content[0].Line, "a second document, which Kustomize leaves out; a kustomization is one"}
+	}
+	return nil
+}
+
+// twice finds a key that stands twice in a mapping or in one below it. normal makes of a mapping's keys
+// what is compared: Kustomize reads the names of its own fields in any case.
+func twice(node *yaml.Node, normal func(key string) string) (first, again *yaml.Node) {
+	if node.Kind == yaml.MappingNode {
+		seen := map[string]*yaml.Node{}
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			key := node.Content[i]
+			name := normal(key.Value)
+			if seen[name] != nil && key.Kind == yaml.ScalarNode {
+				return seen[name], key
+			}
+			seen[name] = key
+		}
+	}
+	for _, child := range node.Content {
+		if first, again := twice(child, strings.Clone); again != nil {
+			return first, again
+		}
+	}
+	return nil, nil
+}
+
+// refuseRemote reports the first entry of a kustomization that Kustomize would fetch or clone.
+func refuseRemote(path string, root *yaml.Node) error {
 	for _, reference := range references(root) {
 		if isRemote(filepath.Dir(path), reference.path) {
 			return &inputError{path, reference.line, fmt.Sprintf(

@@ -2,9 +2,11 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sync"
 
@@ -14,6 +16,8 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
+
+	"github.com/ft-services/ft-services/tools/validate/internal/bound"
 )
 
 // Rendered is an overlay after its build.
@@ -38,42 +42,47 @@ func Render(ctx context.Context, dir string) (*Rendered, error) {
 	}
 	fsys := newGuardedFS()
 	resources, err := build(ctx, fsys, dir)
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return nil, fmt.Errorf("rendering %s: %w", dir, context.Cause(ctx))
-	}
-	if err != nil {
+	case fsys.schema.Load() && !fsys.alone:
+		return nil, fmt.Errorf("rendering %s: %w", dir, ErrAlone)
+	case err != nil:
 		return nil, fmt.Errorf("rendering %s: %w", dir, diagnose(ctx, dir, err))
 	}
 	return &Rendered{Dir: dir, resources: resources, read: fsys.read}, nil
 }
 
+// ErrAlone is why an overlay was not rendered that brings an OpenAPI schema of its own: Kustomize has one
+// for the whole process, and other builds would be merged by it. Render it again with Alone.
+var ErrAlone = errors.New("brings an OpenAPI schema of its own, and is rendered when no other overlay is")
+
+type aloneKey struct{}
+
+// Alone says that nothing else is rendered while this context is used.
+func Alone(ctx context.Context) context.Context { return context.WithValue(ctx, aloneKey{}, true) }
+
 // build ends with the context, although a build that has begun goes on to its own end unseen.
-func build(ctx context.Context, fsys filesys.FileSystem, dir string) (resmap.ResMap, error) {
-	type outcome struct {
-		resources resmap.ResMap
-		err       error
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	built := make(chan outcome, 1)
-	go func() {
-		resources, err := buildToEnd(fsys, dir)
-		built <- outcome{resources, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case done := <-built:
-		return done.resources, done.err
-	}
+func build(ctx context.Context, fsys *guardedFS, dir string) (resmap.ResMap, error) {
+	fsys.alone = ctx.Value(aloneKey{}) != nil
+	return bound.Call(ctx, func() (resmap.ResMap, error) {
+		if fsys.alone {
+			before := openapi.GetSchemaVersion()
+			defer func() {
+				if openapi.GetSchemaVersion() != before {
+					openapi.ResetOpenAPI()
+				}
+				openapi.Schema()
+			}()
+		}
+		return buildToEnd(fsys, dir)
+	})
 }
 
 func buildToEnd(fsys filesys.FileSystem, dir string) (resources resmap.ResMap, err error) {
-	// Kustomize panics on some broken input; one overlay must not take the others with it.
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("kustomize gave up on it: %v", r)
+		if recover() != nil {
+			err = errors.New("Kustomize crashes on it: something in it is not what it should be")
 		}
 	}()
 	options := krusty.MakeDefaultOptions()
@@ -89,11 +98,14 @@ func (r *Rendered) Resources() []*resource.Resource { return r.resources.Resourc
 // Read returns the absolute paths that the build asked for, whether there was a file or not.
 func (r *Rendered) Read() []string { return slices.Sorted(maps.Keys(r.read)) }
 
+// unprintable is how the library quotes a value that it cannot write.
+var unprintable = regexp.MustCompile(`map\[string\]interface \{\}\([^)]*\): yaml: |: \[\]interface.*|: map\[.*`)
+
 // YAML returns what `kubectl kustomize` prints.
 func (r *Rendered) YAML() ([]byte, error) {
 	text, err := r.resources.AsYaml()
 	if err != nil {
-		return nil, fmt.Errorf("writing %s as YAML: %w", r.Dir, err)
+		return nil, fmt.Errorf("writing %s as YAML: %s", r.Dir, unprintable.ReplaceAllString(oneLine(err.Error()), ""))
 	}
 	return text, nil
 }

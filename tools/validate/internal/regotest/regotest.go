@@ -18,13 +18,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
+	"github.com/open-policy-agent/opa/v1/topdown"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
+	"github.com/ft-services/ft-services/tools/validate/internal/bound"
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 	"github.com/ft-services/ft-services/tools/validate/internal/regular"
 )
@@ -37,9 +40,9 @@ type Result struct {
 }
 
 // Run proves the policies of a folder, whatever their packages are called; a folder of conftest's in
-// all of its namespaces. The results are ordered: tests by file and line, then fixtures by path. That
-// there is nothing to run is an error.
-func Run(ctx context.Context, folder policy.Folder) ([]Result, error) {
+// all of its namespaces. The results are ordered: tests by file and line, then fixtures by path. One that
+// takes longer than the timeout fails. That there is nothing to run is an error.
+func Run(ctx context.Context, folder policy.Folder, timeout time.Duration) ([]Result, error) {
 	modules, err := folder.Modules(func(string) bool { return true })
 	if err != nil {
 		return nil, err
@@ -52,7 +55,7 @@ func Run(ctx context.Context, folder policy.Folder) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	results, err := runTests(ctx, modules, data)
+	results, err := runTests(ctx, modules, data, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +64,7 @@ func Run(ctx context.Context, folder policy.Folder) ([]Result, error) {
 		return nil, err
 	}
 	if len(fixtures) > 0 {
-		proven, err := runFixtures(ctx, folder, modules, fixtures)
+		proven, err := runFixtures(ctx, folder, modules, fixtures, timeout)
 		if err != nil {
 			return nil, err
 		}
@@ -77,10 +80,11 @@ func newCompiler() *ast.Compiler {
 	return ast.NewCompiler().WithCapabilities(policy.Capabilities()).WithDefaultRegoVersion(ast.RegoV1)
 }
 
-func runTests(ctx context.Context, modules map[string]*ast.Module, facts map[string]any) ([]Result, error) {
+func runTests(ctx context.Context, modules map[string]*ast.Module, facts map[string]any, timeout time.Duration) ([]Result, error) {
 	found, err := tester.NewRunner().
 		SetCompiler(newCompiler()).
 		CapturePrintOutput(true).
+		SetTimeout(timeout).
 		SetStore(inmem.NewFromObject(facts)).
 		SetModules(modules).
 		RunTests(ctx, nil)
@@ -98,6 +102,8 @@ func runTests(ctx context.Context, modules map[string]*ast.Module, facts map[str
 			Where: fmt.Sprintf("%s:%d", each.Location.File, each.Location.Row),
 		}
 		switch {
+		case topdown.IsCancel(each.Error):
+			result.Problem = tooLong(timeout).Error()
 		case each.Error != nil:
 			result.Problem = each.Error.Error()
 		case each.Skip:
@@ -140,7 +146,7 @@ func findFixtures(dir string) ([]string, error) {
 // verdict evaluates the policy beside a fixture and returns the texts of its findings.
 type verdict func(ctx context.Context, documents []map[string]any) ([]string, error)
 
-func runFixtures(ctx context.Context, folder policy.Folder, modules map[string]*ast.Module, fixtures []string) ([]Result, error) {
+func runFixtures(ctx context.Context, folder policy.Folder, modules map[string]*ast.Module, fixtures []string, timeout time.Duration) ([]Result, error) {
 	verdicts, err := beside(folder, modules)
 	if err != nil {
 		return nil, err
@@ -148,7 +154,7 @@ func runFixtures(ctx context.Context, folder policy.Folder, modules map[string]*
 	results := make([]Result, 0, len(fixtures))
 	for _, file := range fixtures {
 		result := Result{Name: file, Where: file}
-		if err := prove(ctx, file, verdicts[filepath.Dir(filepath.Dir(file))]); err != nil {
+		if err := proveInTime(ctx, file, verdicts[filepath.Dir(filepath.Dir(file))], timeout); err != nil {
 			result.Problem = err.Error()
 		}
 		if ctx.Err() != nil {
@@ -197,6 +203,20 @@ func beside(folder policy.Folder, modules map[string]*ast.Module) (map[string]ve
 		}
 	}
 	return verdicts, nil
+}
+
+func tooLong(timeout time.Duration) error {
+	return fmt.Errorf("takes longer than %s; allow more with --timeout", timeout)
+}
+
+func proveInTime(ctx context.Context, file string, verdict verdict, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, tooLong(timeout))
+	defer cancel()
+	_, err := bound.Call(ctx, func() (struct{}, error) { return struct{}{}, prove(ctx, file, verdict) })
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // prove returns how a fixture is not what its name says.

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -16,7 +17,7 @@ import (
 // TestThePoliciesAreProven runs what stands beside the repository's policies.
 func TestThePoliciesAreProven(t *testing.T) {
 	const root = "../../../../policies"
-	results, err := regotest.Run(t.Context(), policy.Folder{Dir: root})
+	results, err := regotest.Run(t.Context(), policy.Folder{Dir: root}, time.Minute)
 	require.NoError(t, err)
 	tests := 0
 	for _, result := range results {
@@ -112,7 +113,7 @@ func TestRun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := test.files.write(t)
-			results, err := regotest.Run(t.Context(), policy.Folder{Dir: root})
+			results, err := regotest.Run(t.Context(), policy.Folder{Dir: root}, time.Minute)
 			require.NoError(t, err)
 			got := map[string]string{}
 			for _, result := range results {
@@ -143,10 +144,44 @@ func TestRunRefuses(t *testing.T) {
 		"unusable ours": {files{"a/b/b.rego": "package policies.a.b\n\ndeny contains \"no\"\n", "a/b/testdata/deny-1.yaml": "size: 1"}, "no METADATA with a title"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := regotest.Run(t.Context(), policy.Folder{Dir: test.files.write(t)})
+			_, err := regotest.Run(t.Context(), policy.Folder{Dir: test.files.write(t)}, time.Minute)
 			assert.ErrorContains(t, err, test.says)
 		})
 	}
-	_, err := regotest.Run(t.Context(), policy.Folder{Dir: "nowhere"})
+	_, err := regotest.Run(t.Context(), policy.Folder{Dir: "nowhere"}, time.Minute)
 	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestWhatDoesNotEndFails has a test and a policy that would take for ever.
+func TestWhatDoesNotEndFails(t *testing.T) {
+	const endless = " if {\n\tall := numbers.range(1, 100000)\n\tsome a in all\n\tsome b in all\n\tsome c in all\n\ta * b * c == -1\n}\n"
+	root := files{
+		"x.rego":               own[:strings.Index(own, " if ")] + endless,
+		"x_test.rego":          "package policies.numbers.large_test\n\ntest_endless" + endless,
+		"testdata/deny-a.yaml": "a: b\n",
+	}.write(t)
+	results, err := regotest.Run(t.Context(), policy.Folder{Dir: root}, 100*time.Millisecond)
+	require.NoError(t, err)
+	require.Len(t, results, 2)
+	for _, result := range results {
+		assert.Equal(t, "takes longer than 100ms; allow more with --timeout", result.Problem)
+	}
+}
+
+// TestASchemaIsNotFetched is about the one way to a server that a built-in function has left.
+func TestASchemaIsNotFetched(t *testing.T) {
+	const fetches = " if {\n\tjson.match_schema({}, {\"$ref\": \"http://127.0.0.1:1/a.json\"})[0]\n}\n"
+	root := files{
+		"x.rego":               own[:strings.Index(own, " if ")] + fetches,
+		"x_test.rego":          "package policies.numbers.large_test\n\ntest_fetch" + fetches,
+		"testdata/deny-a.yaml": "a: b\n",
+	}.write(t)
+	results, err := regotest.Run(t.Context(), policy.Folder{Dir: root}, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, results, 2)
+	for _, result := range results {
+		assert.NotEmpty(t, result.Problem)
+		t.Log(result.Problem)
+	}
+	assert.Contains(t, results[1].Problem, "remote reference loading disabled")
 }

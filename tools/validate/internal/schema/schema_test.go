@@ -1,71 +1,100 @@
-package schema_test
+package schema
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/ft-services/ft-services/tools/validate/internal/schema"
 )
 
-func TestKindsThatTheRepositoryUsesAreKnown(t *testing.T) {
-	set, err := schema.Load()
-	require.NoError(t, err)
-	for _, kind := range [][3]string{
-		{"metallb.io", "v1beta1", "IPAddressPool"},
-		{"metallb.io", "v1beta1", "L2Advertisement"},
-		{"kustomize.toolkit.fluxcd.io", "v1", "Kustomization"},
-		{"source.toolkit.fluxcd.io", "v1", "GitRepository"},
-		{"source.toolkit.fluxcd.io", "v1", "OCIRepository"},
-		{"argoproj.io", "v1alpha1", "Application"},
-		{"argoproj.io", "v1alpha1", "AppProject"},
-		{"argoproj.io", "v1alpha1", "ApplicationSet"},
-	} {
-		violations, err := set.Validate(kind[0], kind[1], kind[2], map[string]any{})
-		require.NoError(t, err, "%v", kind)
-		assert.NotEmpty(t, violations, "%v: an empty object lacks its metadata", kind)
-	}
-	_, err = set.Validate("example.com", "v1", "Nothing", map[string]any{})
-	assert.ErrorIs(t, err, schema.ErrUnknownKind)
-}
-
-func TestPathsHaveIndexes(t *testing.T) {
-	set, err := schema.Load()
-	require.NoError(t, err)
-	violations, err := set.Validate("metallb.io", "v1beta1", "IPAddressPool", map[string]any{
-		"apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool", "metadata": map[string]any{"name": "x"},
-		"spec": map[string]any{"addresses": []any{"192.0.2.1/32", int64(5)}},
-	})
-	require.NoError(t, err)
-	require.Len(t, violations, 1)
-	assert.Equal(t, []any{"spec", "addresses", 1}, violations[0].Path)
-}
-
-func TestPathsKeepKeysWithDots(t *testing.T) {
-	set, err := schema.Load()
-	require.NoError(t, err)
-	validate := func(labels map[string]any, spec map[string]any) []schema.Violation {
-		violations, err := set.Validate("metallb.io", "v1beta1", "IPAddressPool", map[string]any{
-			"apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool", "metadata": map[string]any{"name": "x", "labels": labels},
-			"spec": spec,
-		})
+// TestEveryEmbeddedSchemaIsSound parses what a run parses only when it needs it.
+func TestEveryEmbeddedSchemaIsSound(t *testing.T) {
+	library := NewLibrary()
+	for _, minor := range Minors() {
+		set, err := library.Set(minor)
 		require.NoError(t, err)
-		return violations
+		release := set.Release
+		for name := range release.definitions {
+			root, err := release.definition(name)
+			require.NoError(t, err)
+			check(t, release, name, root)
+		}
+		for kind, root := range release.roots {
+			assert.Contains(t, release.definitions, root, "%s of Kubernetes %s", kind, minor)
+		}
+		assert.Contains(t, release.definitions, ObjectMeta)
 	}
-	addresses := []any{"192.0.2.1/32"}
-	violations := validate(map[string]any{"a": "x", "a.b/c": int64(5)}, map[string]any{"addresses": addresses})
-	require.Len(t, violations, 1)
-	assert.Equal(t, []any{"metadata", "labels", "a.b/c"}, violations[0].Path)
+	definitions, err := library.definitions()
+	require.NoError(t, err)
+	require.NotEmpty(t, definitions)
+	for key, definition := range definitions {
+		compiled := library.compiled.of(definition)
+		require.NoError(t, compiled.parse(), key)
+		require.NotEmpty(t, definition.Served(), key)
+		for _, version := range definition.Served() {
+			assert.NoError(t, compiled.versions[version].compile(), "%s %s", key, version)
+		}
+	}
+}
 
-	violations = validate(nil, map[string]any{"addresses": addresses, "x.y": true})
-	require.Len(t, violations, 1)
-	assert.Equal(t, []any{"spec", "x.y"}, violations[0].Path)
-	assert.Equal(t, `the type has no field "x.y"`, violations[0].Text)
+// check looks for what the walk would pass over in silence, or stumble over.
+func check(t *testing.T, release *Release, name string, schema *node) {
+	t.Helper()
+	if schema == nil {
+		return
+	}
+	if schema.Ref != "" {
+		assert.Contains(t, release.definitions, schema.Ref, "%s of Kubernetes %s", name, release.Minor)
+	}
+	assert.Contains(t, []string{"", "object", "array", "string", "integer", "number", "boolean"}, schema.Type, name)
+	assert.Contains(t, []string{"", "int32", "int64", "double", "byte", "date-time", "quantity", "int-or-string"}, schema.Format, name)
+	assert.Equal(t, schema.Type == "array", schema.Items != nil, name)
+	for _, key := range schema.Required {
+		assert.Contains(t, schema.Properties, key, name)
+	}
+	for _, each := range schema.Properties {
+		check(t, release, name, each)
+	}
+	check(t, release, name, schema.Items)
+	check(t, release, name, schema.Additional)
+}
 
-	violations = validate(nil, map[string]any{"addresses": addresses, "serviceAllocation": map[string]any{
-		"serviceSelectors": []any{map[string]any{}, map[string]any{"matchLabels": map[string]any{"a.b/c": int64(5)}}},
-	}})
-	require.Len(t, violations, 1)
-	assert.Equal(t, []any{"spec", "serviceAllocation", "serviceSelectors", 1, "matchLabels", "a.b/c"}, violations[0].Path)
+func TestMinorOf(t *testing.T) {
+	for text, want := range map[string]string{
+		"1.36": "1.36", "v1.36": "1.36", "1.36.5": "1.36", "v1.36.10": "1.36",
+		"": "", "1": "", "1.36.": "", "1.36.5-rc.0": "", "latest": "", "1.36 ": "",
+	} {
+		assert.Equal(t, want, MinorOf(text), text)
+	}
+}
+
+func TestOlder(t *testing.T) {
+	assert.True(t, Older("1.9", "1.36"))
+	assert.False(t, Older("1.36", "1.9"))
+	assert.False(t, Older("1.36", "1.36"))
+}
+
+func TestAnUnknownMinor(t *testing.T) {
+	_, err := NewLibrary().Set("1.20")
+	assert.ErrorIs(t, err, ErrUnknownMinor)
+}
+
+func TestLocate(t *testing.T) {
+	type object = map[string]any
+	value := object{"spec": object{
+		"list": []any{object{"a": 1}, object{"x.y": object{"z": 1}}},
+		"map":  object{"a": 1, "a.b/c": object{"d": 1}},
+	}}
+	for name, want := range map[string][]any{
+		"":                      nil,
+		"spec.list[1].x.y.z":    {"spec", "list", 1, "x.y", "z"},
+		"spec.map.a.b/c.d":      {"spec", "map", "a.b/c", "d"},
+		"spec.map[a.b/c].d":     {"spec", "map", "a.b/c", "d"},
+		"spec.map[none]":        {"spec", "map", "none"},
+		"spec.list[0].missing":  {"spec", "list", 0, "missing"},
+		"spec.list[7].too.far":  {"spec", "list", "[7].too.far"},
+		"spec.map.missing.keys": {"spec", "map", "missing.keys"},
+	} {
+		assert.Equal(t, want, locate(value, name), name)
+	}
 }

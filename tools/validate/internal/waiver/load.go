@@ -21,22 +21,32 @@ import (
 
 // Load reads a file of waivers, as a YAML mapping with the one key `waivers`; now decides which have
 // expired. A file that does not exist is an empty list only if it is optional. Every mistake in it is
-// an error that names file, line and mend, and all are told at once.
+// an error that names file, line and mend, and the first maxMistakes are told at once.
 func Load(file string, optional bool, policies []string, now time.Time) (*List, error) {
 	text, err := regular.Read(file)
 	if optional && errors.Is(err, fs.ErrNotExist) {
 		return &List{}, nil
 	}
 	if err != nil {
+		var problem *fs.PathError
+		if errors.As(err, &problem) {
+			err = fmt.Errorf("%s: %w", problem.Path, problem.Err)
+		}
 		return nil, fmt.Errorf("reading waivers: %w", err)
 	}
 	l := loader{file: file, policies: policies}
 	waivers := l.read(text)
+	if more := len(l.mistakes) - maxMistakes; more > 0 {
+		l.mistakes = append(l.mistakes[:maxMistakes], fmt.Errorf("reading waivers: %s: %d mistakes more", file, more))
+	}
 	if len(l.mistakes) > 0 {
 		return nil, errors.Join(l.mistakes...)
 	}
 	return &List{File: file, waivers: waivers, met: map[int]bool{}, now: now}, nil
 }
+
+// maxMistakes is how many mistakes anybody reads at once.
+const maxMistakes = 10
 
 type loader struct {
 	file     string

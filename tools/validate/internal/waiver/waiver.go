@@ -4,11 +4,11 @@
 package waiver
 
 import (
-	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ft-services/ft-services/tools/validate/internal/names"
 )
 
 // Waiver excuses the findings of one policy on one object up to and including a day.
@@ -52,22 +52,9 @@ func (w Waiver) meant(finding Finding) bool {
 		len(w.Path) <= len(finding.Path) && slices.Equal(w.Path, finding.Path[:len(w.Path)])
 }
 
-// covers tells whether the waiver is meant for an overlay, however its directory is spelled: from
-// another working directory, or as an absolute path.
+// covers tells whether the waiver is meant for an overlay.
 func (w Waiver) covers(overlay string) bool {
-	if w.Overlay == "" {
-		return true
-	}
-	if absolute, err := filepath.Abs(overlay); err == nil {
-		overlay = absolute
-	}
-	meant := path.Clean(w.Overlay)
-	if !path.IsAbs(meant) {
-		steps := strings.Split(filepath.ToSlash(overlay), "/")
-		overlay = strings.Join(steps[max(0, len(steps)-1-strings.Count(meant, "/")):], "/")
-	}
-	fits, err := path.Match(meant, filepath.ToSlash(overlay))
-	return err == nil && fits
+	return w.Overlay == "" || names.EndsIn(overlay, w.Overlay)
 }
 
 // Excuse returns an unexpired waiver that covers the finding, nil when there is none, and remembers

@@ -1,19 +1,30 @@
-// Command generate writes the schemas of the custom resources that the validator knows, from the
-// CustomResourceDefinitions in pinned Go modules. With -check it only compares.
+// Command generate writes the schemas that the validator knows by itself, from pinned Go modules: those
+// of Kubernetes' own kinds, a file for each minor version, and the CustomResourceDefinitions that this
+// kind of repository uses. With -check it only compares.
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-
-	"sigs.k8s.io/yaml"
+	"slices"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/pinned"
 	"github.com/ft-services/ft-services/tools/validate/internal/schema"
 )
+
+// releases are the minor versions of Kubernetes to choose from: those that are maintained, and the one
+// that the local cluster runs. Of each the last patch release: it has the schemas of them all.
+var releases = []pinned.Module{
+	{Path: "k8s.io/kubernetes", Version: "v1.34.10", Sum: "h1:mB1KE7E2BonfpnGyim/+csCR5JMAoLsXt2xPXL5+DdY="},
+	{Path: "k8s.io/kubernetes", Version: "v1.35.8", Sum: "h1:nqVTiKGbHuwTNjCn1dvK2tjOFie7J7SUMyZWDNsNHgA="},
+	{Path: "k8s.io/kubernetes", Version: "v1.36.5", Sum: "h1:bLFTShnoNlRCkuYqoSIwgU7Ozf47DsOAiwOekTHpZJw="},
+	{Path: "k8s.io/kubernetes", Version: "v1.37.2", Sum: "h1:A2VDEiObzkYqFTKhSsn0ZEb0RlLEXpHWj93gi2HqEwE="},
+}
 
 // source is a module that carries CustomResourceDefinitions.
 type source struct {
@@ -29,148 +40,69 @@ var sources = []source{
 }
 
 func main() {
-	out := flag.String("out", "crds.json.gz", "file to write")
-	check := flag.Bool("check", false, "write nothing; fail if the file differs from what would be written")
+	dir := flag.String("dir", ".", "directory to write to")
+	check := flag.Bool("check", false, "write nothing; fail if a file differs from what would be written")
 	flag.Parse()
-	if err := run(*out, *check); err != nil {
+	if err := run(*dir, *check); err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out string, check bool) error {
-	schemas := map[string]any{}
+func run(dir string, check bool) error {
+	for _, release := range releases {
+		minor := schema.MinorOf(release.Version)
+		from, err := release.Download()
+		if err != nil {
+			return fmt.Errorf("downloading %s: %w", release.Path, err)
+		}
+		entries, err := builtin(from)
+		if err != nil {
+			return fmt.Errorf("reading the schemas of %s %s: %w", release.Path, release.Version, err)
+		}
+		if err := keep(filepath.Join(dir, schema.File(minor)), entries, check); err != nil {
+			return err
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, schema.File("*")))
+	if err != nil {
+		return err
+	}
+	if len(files) != len(releases) {
+		return fmt.Errorf("%v are there, and wanted are only those of %d minor versions: delete the others", files, len(releases))
+	}
+	entries := map[string]any{}
 	for _, source := range sources {
-		if err := source.collect(schemas); err != nil {
+		if err := source.collect(entries); err != nil {
 			return fmt.Errorf("reading the definitions of %s: %w", source.Path, err)
 		}
 	}
-	text, err := json.Marshal(schemas)
-	if err != nil {
-		return fmt.Errorf("encoding the schemas: %w", err)
+	return keep(filepath.Join(dir, schema.DefinitionsFile), entries, check)
+}
+
+// keep writes or compares a file with one entry a line, a name and its JSON: so a line is found and
+// read without the others.
+func keep(file string, entries map[string]any, check bool) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		text.WriteString(name + " ")
+		if err := encoder.Encode(entries[name]); err != nil {
+			return fmt.Errorf("encoding %s: %w", name, err)
+		}
 	}
 	if check {
-		if err := pinned.Compare(out, text); err != nil {
+		if err := pinned.Compare(file, text.Bytes()); err != nil {
 			return err
 		}
-		fmt.Printf("%s: as generated\n", out)
+		fmt.Printf("%s: as generated\n", file)
 		return nil
 	}
-	size, err := pinned.Write(out, text)
+	size, err := pinned.Write(file, text.Bytes())
 	if err != nil {
 		return fmt.Errorf("writing the schemas: %w", err)
 	}
-	fmt.Printf("%s: %d kinds, %d bytes\n", out, len(schemas), size)
+	fmt.Printf("%s: %d entries, %d bytes, %d compressed\n", file, len(entries), text.Len(), size)
 	return nil
 }
-
-func (s source) collect(schemas map[string]any) error {
-	dir, err := s.Download()
-	if err != nil {
-		return err
-	}
-	files, err := filepath.Glob(filepath.Join(dir, s.pattern))
-	if err != nil {
-		return err
-	}
-	if len(files) == 0 {
-		return fmt.Errorf("no file matches %s", s.pattern)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if err := add(schemas, text); err != nil {
-			return fmt.Errorf("%s: %w", filepath.Base(file), err)
-		}
-	}
-	return nil
-}
-
-func add(schemas map[string]any, text []byte) error {
-	var definition struct {
-		Spec struct {
-			Group    string
-			Names    struct{ Kind string }
-			Versions []struct {
-				Name   string
-				Served bool
-				Schema struct {
-					OpenAPIV3Schema map[string]any `json:"openAPIV3Schema"`
-				}
-			}
-		}
-	}
-	if err := yaml.Unmarshal(text, &definition); err != nil {
-		return fmt.Errorf("decoding: %w", err)
-	}
-	for _, version := range definition.Spec.Versions {
-		if !version.Served {
-			continue
-		}
-		root := version.Schema.OpenAPIV3Schema
-		properties, ok := root["properties"].(map[string]any)
-		if !ok {
-			return fmt.Errorf("version %s has no properties", version.Name)
-		}
-		tighten(root)
-		properties["metadata"] = objectMeta
-		root["required"] = []any{"apiVersion", "kind", "metadata"}
-		schemas[schema.Key(definition.Spec.Group, version.Name, definition.Spec.Names.Kind)] = root
-	}
-	return nil
-}
-
-// tighten drops what only people read and closes every object that lists its properties, as the API
-// server does when it is asked for strict field validation.
-func tighten(node map[string]any) {
-	for _, key := range []string{"description", "default", "example", "externalDocs", "title"} {
-		delete(node, key)
-	}
-	if node["x-kubernetes-int-or-string"] == true {
-		delete(node, "type")
-		node["anyOf"] = []any{map[string]any{"type": "integer"}, map[string]any{"type": "string"}}
-	}
-	open := node["x-kubernetes-preserve-unknown-fields"] == true
-	for key := range node {
-		if len(key) > 2 && key[:2] == "x-" {
-			delete(node, key)
-		}
-	}
-	if properties, ok := node["properties"].(map[string]any); ok {
-		for _, property := range properties {
-			if property, ok := property.(map[string]any); ok {
-				tighten(property)
-			}
-		}
-		if _, ok := node["additionalProperties"]; !ok && !open {
-			node["additionalProperties"] = false
-		}
-	}
-	for _, key := range []string{"items", "additionalProperties"} {
-		if child, ok := node[key].(map[string]any); ok {
-			tighten(child)
-		}
-	}
-}
-
-var (
-	text      = map[string]any{"type": "string"}
-	textMap   = map[string]any{"type": "object", "additionalProperties": text}
-	anyObject = map[string]any{"type": "object"}
-
-	// objectMeta is the part of an object's metadata that a manifest may hold.
-	// Source: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/object-meta/
-	objectMeta = map[string]any{
-		"type":                 "object",
-		"required":             []any{"name"},
-		"additionalProperties": false,
-		"properties": map[string]any{
-			"name": text, "namespace": text, "generateName": text,
-			"labels": textMap, "annotations": textMap,
-			"finalizers":      map[string]any{"type": "array", "items": text},
-			"ownerReferences": map[string]any{"type": "array", "items": anyObject},
-		},
-	}
-)

@@ -1,4 +1,0 @@
-package manifest
-
-// RemovedBefore is for the test that compares it with go.mod.
-const RemovedBefore = removedBefore

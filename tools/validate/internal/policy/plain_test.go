@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -20,36 +21,38 @@ import (
 	"github.com/ft-services/ft-services/tools/validate/internal/policy"
 )
 
-// plain evaluates every policy on every object as OPA does by itself: nothing is left out, shared or
-// remembered.
-func plain(t *testing.T, dir string, objects []map[string]any) []string {
-	modules, err := policy.Modules(dir, func(name string) bool { return !bytes.HasSuffix([]byte(name), []byte("_test.rego")) })
+// plain returns what evaluates every policy on every object as OPA does by itself: nothing is left
+// out, shared or remembered.
+func plain(t *testing.T, dir string) func(objects []map[string]any) []string {
+	modules, err := policy.Modules(dir, func(name string) bool { return !strings.HasSuffix(name, "_test.rego") })
 	require.NoError(t, err)
 	compiler := ast.NewCompiler().WithDefaultRegoVersion(ast.RegoV1)
 	compiler.Compile(modules)
 	require.False(t, compiler.Failed(), "%v", compiler.Errors)
 	data, err := policy.Folder{Dir: dir}.LoadFacts()
 	require.NoError(t, err)
-	inventory := make([]any, len(objects))
-	for i, object := range objects {
-		inventory[i] = object
-	}
-	data["inventory"] = inventory
-	query, err := rego.New(rego.Compiler(compiler), rego.Store(inmem.NewFromObject(data)), rego.Query("data.policies[category][name].deny[result]")).PrepareForEval(t.Context())
-	require.NoError(t, err)
-	var found []string
-	for i, object := range objects {
-		bindings, err := query.Eval(t.Context(), rego.EvalInput(object))
-		require.NoError(t, err)
-		for _, binding := range bindings {
-			result := binding.Bindings["result"].(map[string]any)
-			path, err := json.Marshal(result["path"])
-			require.NoError(t, err)
-			found = append(found, fmt.Sprintf("%d %v/%v %s %s", i, binding.Bindings["category"], binding.Bindings["name"], path, result["msg"]))
+	return func(objects []map[string]any) []string {
+		inventory := make([]any, len(objects))
+		for i, object := range objects {
+			inventory[i] = object
 		}
+		data["inventory"] = inventory
+		query, err := rego.New(rego.Compiler(compiler), rego.Store(inmem.NewFromObject(data)), rego.Query("data.policies[category][name].deny[result]")).PrepareForEval(t.Context())
+		require.NoError(t, err)
+		var found []string
+		for i, object := range objects {
+			bindings, err := query.Eval(t.Context(), rego.EvalInput(object))
+			require.NoError(t, err)
+			for _, binding := range bindings {
+				result := binding.Bindings["result"].(map[string]any)
+				path, err := json.Marshal(result["path"])
+				require.NoError(t, err)
+				found = append(found, fmt.Sprintf("%d %v/%v %s %s", i, binding.Bindings["category"], binding.Bindings["name"], path, result["msg"]))
+			}
+		}
+		slices.Sort(found)
+		return found
 	}
-	slices.Sort(found)
-	return found
 }
 
 func evaluated(t *testing.T, set *policy.Set, objects []map[string]any) []string {
@@ -68,15 +71,16 @@ func evaluated(t *testing.T, set *policy.Set, objects []map[string]any) []string
 	return found
 }
 
-// TestVerdictsArePlainOPAs compares all fixtures, once as they are and once with what has been
-// remembered of them.
+// TestVerdictsArePlainOPAs compares the fixtures of each policy, as they are and with what has been
+// remembered of them among others.
 func TestVerdictsArePlainOPAs(t *testing.T) {
 	set, err := policy.Load(root)
 	require.NoError(t, err)
+	opa := plain(t, root)
 	files, err := filepath.Glob(filepath.Join(root, "*", "*", "testdata", "*.yaml"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	var all []map[string]any
+	byPolicy := map[string][]map[string]any{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -84,16 +88,18 @@ func TestVerdictsArePlainOPAs(t *testing.T) {
 			var object map[string]any
 			require.NoError(t, yaml.Unmarshal(document, &object))
 			if len(object) > 0 {
-				all = append(all, object)
+				byPolicy[filepath.Dir(file)] = append(byPolicy[filepath.Dir(file)], object)
 			}
 		}
 	}
-	wanted := plain(t, root, all)
-	require.NotEmpty(t, wanted)
-	assert.Equal(t, wanted, evaluated(t, set, all))
-	assert.Equal(t, wanted, evaluated(t, set, all), "the second time")
-	slices.Reverse(all)
-	assert.Equal(t, plain(t, root, all), evaluated(t, set, all), "in another order, which is another inventory")
+	for dir, objects := range byPolicy {
+		wanted := opa(objects)
+		require.NotEmpty(t, wanted, dir)
+		assert.Equal(t, wanted, evaluated(t, set, objects), dir)
+		assert.Equal(t, wanted, evaluated(t, set, objects), "%s, the second time", dir)
+		fewer := objects[len(objects)/2:]
+		assert.Equal(t, opa(fewer), evaluated(t, set, fewer), "%s, in a smaller inventory", dir)
+	}
 }
 
 // TestShortcutsAreSafe holds rules against plain OPA that look like what may be left out or shared.
@@ -138,9 +144,10 @@ func TestShortcutsAreSafe(t *testing.T) {
 				{"n": int64(3)},
 				{"kind": int64(4), "n": int64(0)},
 			}
+			opa := plain(t, dir)
 			for size := range len(objects) + 1 { // The same objects among others: another inventory.
 				some := slices.Clone(objects[:size])
-				assert.Equal(t, plain(t, dir, some), evaluated(t, set, some), "%d objects", size)
+				assert.Equal(t, opa(some), evaluated(t, set, some), "%d objects", size)
 			}
 		})
 	}
@@ -156,5 +163,5 @@ func TestVerdictsAreNotMixedUp(t *testing.T) {
 	first := evaluated(t, set, []map[string]any{object})
 	second := evaluated(t, set, []map[string]any{other})
 	assert.NotEqual(t, first, second)
-	assert.Equal(t, plain(t, root, []map[string]any{other}), second)
+	assert.Equal(t, plain(t, root)([]map[string]any{other}), second)
 }

@@ -2,6 +2,7 @@ package change
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,6 +79,26 @@ func (s *Set) Uncovered(root, dir string) bool {
 		}
 	}
 	return false
+}
+
+// Among says which of some files the change touches; it is empty when it touches none.
+func (s *Set) Among(paths []string) string {
+	for _, path := range paths {
+		if s.touches(path) {
+			return changed(path)
+		}
+	}
+	return ""
+}
+
+// Kustomization says which kustomization the change touches; it is empty when it touches none.
+func (s *Set) Kustomization() string {
+	for _, path := range slices.Sorted(maps.Keys(s.paths)) {
+		if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path)) {
+			return changed(path)
+		}
+	}
+	return ""
 }
 
 // Cause says what the change touches at or below a file or directory, of that which is wanted, or that

@@ -74,7 +74,10 @@ func (c *Checker) Run(ctx context.Context, dirs []string) *report.Report {
 		outcomes = append(outcomes, r.begin(ctx, c.Others, true)...)
 		brought = definitions(outcomes)
 	case slices.ContainsFunc(outcomes, waiting):
-		brought = definitions(r.begin(ctx, c.Others, false))
+		others := r.begin(ctx, c.Others, false)
+		brought = definitions(others)
+		// One that does not render may be the one that has what is missing.
+		outcomes = append(outcomes, slices.DeleteFunc(others, func(o outcome) bool { return o.report.Error == "" })...)
 	}
 	c.each(ctx, outcomes, waiting, func(ctx context.Context, outcome *outcome) error {
 		return r.check(ctx, outcome, brought)
@@ -118,7 +121,11 @@ func (r *run) begin(ctx context.Context, dirs []string, check bool) []outcome {
 		if err := r.render(ctx, outcome); err != nil || outcome.rendered == nil {
 			return err
 		}
-		if !check || r.lacksDefinitions(outcome) {
+		if !check {
+			outcome.rendered = nil
+			return nil
+		}
+		if r.lacksDefinitions(outcome) {
 			return nil
 		}
 		return r.check(ctx, outcome, nil)
@@ -181,6 +188,7 @@ type outcome struct {
 	found  []located
 	failed []failure
 	alone  bool // it bears no other beside it
+	used   time.Duration
 }
 
 // failure is why the policies could not be evaluated on an object.
@@ -198,8 +206,10 @@ func (o *outcome) fail(err error) {
 
 // bounded keeps what is done with an overlay within the limits, and within itself.
 func (c *Checker) bounded(ctx context.Context, outcome *outcome, do func(context.Context, *outcome) error) {
-	ctx, cancel := WithTimeout(ctx, c.Timeout)
+	ctx, cancel := withTimeout(ctx, c.Timeout, outcome.used)
 	defer cancel()
+	begun := time.Now()
+	defer func() { outcome.used += time.Since(begun) }()
 	ctx, end := bound.Begin(ctx, outcome.report.Name)
 	defer end()
 	defer func() {
@@ -214,10 +224,15 @@ func (c *Checker) bounded(ctx context.Context, outcome *outcome, do func(context
 
 // WithTimeout is context.WithTimeout with a cause that says what to do; a timeout of 0 is none.
 func WithTimeout(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	return withTimeout(ctx, timeout, 0)
+}
+
+// withTimeout is WithTimeout for what has used a part of the time already.
+func withTimeout(ctx context.Context, timeout, used time.Duration) (context.Context, context.CancelFunc) {
 	if timeout == 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("takes longer than %s; make it smaller, or allow more with --timeout", timeout))
+	return context.WithTimeoutCause(ctx, timeout-used, fmt.Errorf("takes longer than %s; make it smaller, or allow more with --timeout", timeout))
 }
 
 // render builds the overlay and picks out the CustomResourceDefinitions.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/ft-services/ft-services/tools/validate/internal/bound"
@@ -23,6 +22,9 @@ func (c *Checker) evaluate(ctx context.Context, policies *policy.Set, name strin
 		return results, err
 	}
 	all := policies.Policies()
+	if len(all) == 0 {
+		return nil, fmt.Errorf("evaluating the policies on %s: %w", name, context.Cause(ctx))
+	}
 	each := c.Timeout / time.Duration(2*len(all))
 	for _, suspect := range all {
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -56,7 +58,9 @@ func (c *Checker) evaluateEach(ctx context.Context, policies *policy.Set, name s
 			return nil, fmt.Errorf("%s: %w", evaluating(each, name), context.Cause(ctx))
 		}
 		if failed := (policy.Failures)(nil); errors.As(err, &failed) {
-			maps.Copy(failures, failed)
+			for i, err := range failed {
+				failures[i] = errors.Join(failures[i], err)
+			}
 		} else if err != nil {
 			return nil, err
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ft-services/ft-services/tools/validate/internal/change"
 	"github.com/ft-services/ft-services/tools/validate/internal/git"
+	"github.com/ft-services/ft-services/tools/validate/internal/schema"
 )
 
 // changedSince is what --changed compares with when it names nothing: in a pull request of GitHub the
@@ -84,7 +85,11 @@ func (o options) narrow(ctx context.Context, overlays []string, stderr io.Writer
 	if err != nil {
 		return nil, fmt.Errorf("--changed: %w", err)
 	}
-	if cause := o.ofAll(s); cause != "" {
+	cause, err := o.ofAll(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("--changed: %w", err)
+	}
+	if cause != "" {
 		fmt.Fprintf(stderr, "validate: all overlays are checked: %s (since %s)\n", cause, s.commit)
 		return overlays, nil
 	}
@@ -102,37 +107,46 @@ func (o options) narrow(ctx context.Context, overlays []string, stderr io.Writer
 }
 
 // ofAll says what has changed that may change the verdict on every overlay; empty when nothing has.
-func (o options) ofAll(s *since) string {
+func (o options) ofAll(ctx context.Context, s *since) (string, error) {
 	anything := func(string) bool { return true }
-	if cause := s.set.Cause(o.folder.beside(), func(path string) bool {
-		return !strings.HasSuffix(path, "_test.rego") && filepath.Ext(path) != ".md" &&
-			!slices.Contains(strings.Split(filepath.ToSlash(path), "/"), "testdata")
-	}); cause != "" {
-		return cause
+	// What defined a kind may be gone, with its file or from a kustomization, and any overlay may use it.
+	defined, err := s.repository.Matching(ctx, s.commit, `kind["']?:[[:space:]]*["']?`+schema.DefinitionKind, "*.yaml", "*.yml", "*.json")
+	if err != nil {
+		return "", err
 	}
-	for _, path := range slices.Concat([]string{o.folder.facts, o.waivers}, o.folder.conftest.Data) {
+	defined = slices.DeleteFunc(defined, inTestdata)
+	if cause := s.set.Among(defined); cause != "" {
+		return cause, nil
+	}
+	if cause := s.set.Kustomization(); cause != "" && len(defined) > 0 {
+		return cause + ", and kinds are defined in this repository", nil
+	}
+	if cause := s.set.Cause(o.folder.beside(), func(path string) bool {
+		return !strings.HasSuffix(path, "_test.rego") && filepath.Ext(path) != ".md" && !inTestdata(path)
+	}); cause != "" {
+		return cause, nil
+	}
+	for _, path := range slices.Concat([]string{o.folder.facts, o.waivers}, o.folder.conftest.Data, o.crds) {
 		if path == "" {
 			continue
 		}
 		if cause := s.set.Cause(path, anything); cause != "" {
-			return cause
-		}
-	}
-	for _, path := range o.crds {
-		if cause := s.set.Cause(path, anything); cause != "" {
-			return cause
+			return cause, nil
 		}
 	}
 	for _, path := range validatorsOwn(s.repository.Root) {
 		cause := s.set.Cause(path, func(path string) bool {
-			return !strings.HasSuffix(path, "_test.go") && filepath.Ext(path) != ".md" &&
-				!slices.Contains(strings.Split(filepath.ToSlash(path), "/"), "testdata")
+			return !strings.HasSuffix(path, "_test.go") && filepath.Ext(path) != ".md" && !inTestdata(path)
 		})
 		if cause != "" {
-			return cause
+			return cause, nil
 		}
 	}
-	return ""
+	return "", nil
+}
+
+func inTestdata(path string) bool {
+	return slices.Contains(strings.Split(filepath.ToSlash(path), "/"), "testdata")
 }
 
 // validatorsOwn are the paths that the validator is built from, when the repository is its own.

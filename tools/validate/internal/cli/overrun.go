@@ -2,11 +2,11 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/pflag"
@@ -17,7 +17,7 @@ import (
 // Flags that a run passes to the one that takes its place; they are no part of the command line that
 // people use.
 const (
-	overranFlag  = "overran"    // OVERLAY=what is wrong with it; repeatable
+	overranFlag  = "overran"    // a JSON array of an overlay and what is wrong with it; repeatable
 	oneByOneFlag = "one-by-one" // to tell which overlay, and which policy, takes the memory
 )
 
@@ -43,7 +43,11 @@ func Watch(ctx context.Context, args, environment []string, stderr io.Writer) co
 	}
 	without := func(why string, task bound.Suspect) {
 		why = task.Doing + ": " + why
-		anew(why, fmt.Sprintf("--%s=%s=%s", overranFlag, task.Task, why))
+		text, err := json.Marshal([]string{task.Task, why})
+		if err != nil {
+			panic(err) // Two texts are JSON.
+		}
+		anew(why, fmt.Sprintf("--%s=%s", overranFlag, text))
 	}
 	watch := &bound.Watch{
 		Late: without,
@@ -67,8 +71,10 @@ func Watch(ctx context.Context, args, environment []string, stderr io.Writer) co
 func (o options) overranReasons() map[string]string {
 	reasons := map[string]string{}
 	for _, each := range o.overran {
-		overlay, reason, _ := strings.Cut(each, "=")
-		reasons[overlay] = reason
+		var pair [2]string
+		if err := json.Unmarshal([]byte(each), &pair); err == nil { // Only a process itself writes them.
+			reasons[pair[0]] = pair[1]
+		}
 	}
 	return reasons
 }

@@ -155,6 +155,30 @@ func (r *Repository) Changed(ctx context.Context, since Commit) ([]string, error
 	return slices.Compact(changed), nil
 }
 
+// Matching returns the absolute paths of the files of some names, globs, that had a line at a commit which
+// an extended regular expression matches.
+func (r *Repository) Matching(ctx context.Context, at Commit, expression string, names ...string) ([]string, error) {
+	args := []string{"grep", "-l", "-z", "-E", "--full-name", "-e", expression, at.Hash, "--"}
+	for _, name := range names {
+		args = append(args, ":(glob)**/"+name)
+	}
+	found, err := r.output(ctx, args...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking through the files of %s: %w", at, err)
+	}
+	var paths []string
+	for path := range strings.SplitSeq(string(found), "\x00") {
+		if _, path, named := strings.Cut(path, ":"); named {
+			paths = append(paths, filepath.Join(r.Root, filepath.FromSlash(path)))
+		}
+	}
+	return paths, nil
+}
+
 // output runs git at the root and returns what it prints. An error holds what git says.
 func (r *Repository) output(ctx context.Context, args ...string) ([]byte, error) {
 	var stdout bytes.Buffer

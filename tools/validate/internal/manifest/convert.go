@@ -55,9 +55,6 @@ func convert(node *yaml.Node, path []any, defects *[]Defect) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			if value == nil {
-				*defects = append(*defects, Defect{append(slices.Clone(path), i), "an entry of a list is null"})
-			}
 			items[i] = value
 		}
 		return items, nil
@@ -73,16 +70,16 @@ func scalar(node *yaml.Node) (any, error) {
 	}
 	var value any
 	if err := node.Decode(&value); err != nil {
-		return nil, fmt.Errorf("line %d: reading %q: %w", node.Line, node.Value, err)
+		return nil, fmt.Errorf("line %d: a value tagged %s does not read as one", node.Line, node.Tag)
 	}
 	switch number := value.(type) {
 	case int:
 		return int64(number), nil
 	case uint64:
-		return nil, fmt.Errorf("line %d: %d is too large a number", node.Line, number)
+		return nil, fmt.Errorf("line %d: a value is too large a number", node.Line)
 	case float64:
 		if math.IsNaN(number) || math.IsInf(number, 0) {
-			return nil, fmt.Errorf("line %d: %q is no number that JSON knows", node.Line, node.Value)
+			return nil, fmt.Errorf("line %d: a value is no number that JSON knows", node.Line)
 		}
 	case nil, bool, int64, string:
 	default:

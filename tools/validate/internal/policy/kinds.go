@@ -134,7 +134,7 @@ func (k *kindScope) fails(expr *ast.Expr, body ast.Body, variables map[ast.Var]c
 				return true
 			}
 		}
-	case operator.Equal(ast.Member.Ref()):
+	case operator.Equal(ast.Member.Ref()) && len(operands) == 2: // With a third one it says true or false.
 		return classes[0] == isKind && excludes(k.constant(operands[1], body), k.kind) || classes[1] == isEmpty
 	case operator.HasPrefix(ast.DefaultRootRef):
 		return k.call(operator, operands, classes, variables)
@@ -272,7 +272,7 @@ func headOf(ref ast.Ref) ast.Var {
 
 // isFact tells whether the rule is a constant.
 func isFact(rule *ast.Rule) bool {
-	return rule.Else == nil && rule.Head.Value.IsGround() && rule.Body.Equal(ast.NewBody(ast.NewExpr(ast.BooleanTerm(true))))
+	return rule.Else == nil && rule.Head.Value != nil && rule.Head.RuleKind() == ast.SingleValue && rule.Head.Value.IsGround() && rule.Body.Equal(ast.NewBody(ast.NewExpr(ast.BooleanTerm(true))))
 }
 
 // excludes tells whether a constant collection lacks the member.

@@ -89,8 +89,11 @@ func (d *dependence) on(rule *ast.Rule) bool {
 		return depends
 	}
 	depends := d.reads(rule)
-	for used := range d.compiler.Graph.Dependencies(rule) {
-		depends = depends || d.on(used.(*ast.Rule))
+	// What an else uses is not among what its rule does.
+	for branch := rule; branch != nil; branch = branch.Else {
+		for used := range d.compiler.Graph.Dependencies(branch) {
+			depends = depends || d.on(used.(*ast.Rule))
+		}
 	}
 	d.known[rule] = depends
 	return depends

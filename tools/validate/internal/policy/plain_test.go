@@ -128,6 +128,11 @@ func TestShortcutsAreSafe(t *testing.T) {
 		"with a part":       "_names := {o.name | some o in data.inventory}\ndeny contains {\"msg\": \"x\", \"path\": []} if {\n\tcount(_names) > 1\n\tcount(_names) == 1 with data.inventory as [{\"name\": 1}]\n}",
 		"of all":            "_kinds[o.kind] contains o.n if some o in data.inventory\ndeny contains {\"msg\": sprintf(\"%v\", [_kinds]), \"path\": []} if _kinds[input.kind][input.n]",
 		"by input, of all":  "_same := [o | some o in data.inventory; o.kind == input.kind]\ndeny contains {\"msg\": sprintf(\"%d\", [count(_same)]), \"path\": []}",
+		"else of a helper":  "svc if input.kind == \"Service\"\nlimit := 1 if {\n\tdata.facts.foo\n} else := 2 if {\n\tsvc\n} else := 3\ndeny contains {\"msg\": sprintf(\"%d\", [limit]), \"path\": []} if limit == 2",
+		"in as a value":     "deny contains {\"msg\": \"x\", \"path\": []} if {\n\tisit := input.kind in {\"Pod\"}\n\tisit == false\n}",
+		"in as an argument": `deny contains {"msg": sprintf("%v", [input.kind in {"Pod"}]), "path": []}`,
+		"in an empty set":   "_set contains \"a\" if input.kind == \"Pod\"\ndeny contains {\"msg\": \"x\", \"path\": []} if {\n\tfound := \"a\" in _set\n\tnot found\n}",
+		"a set of one":      "_kinds contains \"Pod\"\ndeny contains {\"msg\": \"x\", \"path\": []} if input.kind in _kinds",
 		"a name of data":    "deny contains {\"msg\": \"x\", \"path\": []} if {\n\tsome name in [\"inventory\"]\n\tcount(data[name]) == input.n\n}",
 	} {
 		t.Run(name, func(t *testing.T) {

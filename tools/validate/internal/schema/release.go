@@ -106,7 +106,7 @@ func (r *Release) validate(group, version, kind string, object map[string]any) (
 	if !known {
 		return nil, false, nil
 	}
-	w := walk{release: r, others: r.others, subject: "Kubernetes " + r.Minor}
+	w := walk{release: r, others: r.others, subject: "Kubernetes " + r.Minor, secret: group == "" && kind == "Secret"}
 	w.value(object, &node{Ref: root}, nil)
 	return w.violations, true, w.err
 }

@@ -18,8 +18,9 @@ import (
 // walk compares a value with the schemas of a release.
 type walk struct {
 	release    *Release
-	others     func() ([]*Release, error) // the other releases, which are only read to explain a defect
+	others     func() ([]*Release, error) // the other releases, which are only read where there is a defect
 	subject    string                     // who wants it so, for the sentences
+	secret     bool                       // no value may be said
 	violations []Violation
 	err        error
 }
@@ -30,7 +31,7 @@ func (w *walk) add(path []any, format string, args ...any) {
 
 func (w *walk) value(value any, schema *node, path []any) {
 	if value == nil || w.err != nil {
-		return // A null is as good as absent in a mapping, and has its own defect in a list.
+		return // A null is as good as absent in a mapping, and a defect of its own in a list.
 	}
 	name := ""
 	for schema.Ref != "" {
@@ -58,12 +59,22 @@ func (w *walk) value(value any, schema *node, path []any) {
 			return
 		}
 		for i, item := range value {
+			if item == nil && !w.takesAnything(schema.Items) {
+				w.add(append(path, i), "an entry of a list is null")
+			}
 			w.value(item, schema.Items, append(path, i))
 		}
 		w.unique(value, schema, path)
 	default:
 		w.scalar(value, schema, path)
 	}
+}
+
+func (w *walk) takesAnything(schema *node) bool {
+	for schema.Ref != "" && w.err == nil {
+		schema, w.err = w.release.definition(schema.Ref)
+	}
+	return w.err == nil && schema.Type == "" && schema.Format == ""
 }
 
 func (w *walk) mapping(value map[string]any, schema *node, name string, path []any) {
@@ -85,10 +96,33 @@ func (w *walk) mapping(value map[string]any, schema *node, name string, path []a
 		return
 	}
 	for _, key := range schema.Required {
-		if value[key] == nil {
+		if value[key] == nil && !w.corrected(name, key) {
 			w.add(append(path, key), "the field %q is missing, which %s requires", key, w.subject)
 		}
 	}
+}
+
+// corrected tells whether a later release no longer requires a field. Kubernetes does not do away with
+// what it has relied on: the API server has always had a default for the field, and the schema was wrong.
+func (w *walk) corrected(name, key string) bool {
+	others, err := w.others()
+	if err != nil {
+		w.err = err
+	}
+	for _, other := range others {
+		if other.Minor <= w.release.Minor || other.definitions[name] == nil {
+			continue
+		}
+		definition, err := other.definition(name)
+		if err != nil {
+			w.err = err
+			return false
+		}
+		if !slices.Contains(definition.Required, key) {
+			return true
+		}
+	}
+	return false
 }
 
 // elsewhere names the other releases that know a field of a definition.
@@ -144,7 +178,7 @@ func (w *walk) scalar(value any, schema *node, path []any) {
 		switch {
 		case schema.Format == "int-or-string" || schema.Format == "quantity" || schema.Type == "number":
 		case schema.Type != "integer" || !fits(value, schema.Format):
-			w.mistyped("the number "+strconv.FormatInt(value, 10), schema, path)
+			w.mistyped(w.number(strconv.FormatInt(value, 10)), schema, path)
 		}
 	case float64:
 		whole := value == math.Trunc(value) && math.Abs(value) < 1<<53
@@ -152,7 +186,7 @@ func (w *walk) scalar(value any, schema *node, path []any) {
 		case schema.Format == "quantity" || schema.Type == "number":
 		case whole && (schema.Format == "int-or-string" || schema.Type == "integer" && fits(int64(value), schema.Format)):
 		default:
-			w.mistyped("the number "+strconv.FormatFloat(value, 'g', -1, 64), schema, path)
+			w.mistyped(w.number(strconv.FormatFloat(value, 'g', -1, 64)), schema, path)
 		}
 	case string:
 		if schema.Type != "string" && schema.Format != "int-or-string" {
@@ -161,6 +195,13 @@ func (w *walk) scalar(value any, schema *node, path []any) {
 		}
 		w.text(value, schema, path)
 	}
+}
+
+func (w *walk) number(text string) string {
+	if w.secret {
+		return "a number"
+	}
+	return "the number " + text
 }
 
 func fits(value int64, format string) bool {
@@ -242,6 +283,10 @@ func describe(schema *node) string {
 // clients merge it in surprising ways.
 func (w *walk) unique(items []any, schema *node, path []any) {
 	if schema.ListType != "map" && schema.ListType != "set" || len(items) < 2 || w.err != nil {
+		return
+	}
+	// Of two rules of a definition with one text the API server evaluates both, each with its message.
+	if slices.Equal(schema.ListKeys, []string{"rule"}) {
 		return
 	}
 	seen := make(map[string]bool, len(items))

@@ -71,8 +71,8 @@ stderr when stdout carries another format.
 
 With --changed, what counts is how the working tree, files that git does not track among it, differs
 from the commit at which HEAD left REF: HEAD by default, in a pull request of GitHub the branch that it
-is for. Only overlays that would read a changed file are checked; all, when policies, facts, waivers
-or the validator have changed. With no overlay left the run is clean, and says so on stderr.
+is for. Only overlays that would read a changed file are checked; all, when policies, facts, waivers,
+a CustomResourceDefinition or the validator have changed. With no overlay left the run is clean, and says so on stderr.
 
 An overlay that takes longer than --timeout is not checked; nor is one that takes more memory than
 GOMEMLIMIT in the environment, 1 GiB when that is not set. The others are.
